@@ -1,0 +1,329 @@
+"""Between the vocabulary and the wire: the only code that knows both.
+
+Decoding checks what it needs to be able to decode, and nothing else; whether
+a job makes sense is the server's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from qdispatch.errors import InvalidJobError
+from qdispatch.model import (
+    CancelVerdict,
+    JobError,
+    JobInfo,
+    JobSpec,
+    JobStatus,
+    PauliSum,
+    PauliTerm,
+    ProgramFormat,
+    Result,
+    ResultType,
+    TargetInfo,
+    Timings,
+)
+from qdispatch.v1 import qdispatch_pb2 as pb
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def _numbers(members: type[E], prefix: str, wire: Mapping[str, int]) -> dict[E, int]:
+    return {member: wire[f"{prefix}_{member.name}"] for member in members}
+
+
+STATUS = _numbers(JobStatus, "JOB_STATUS", dict(pb.JobStatus.items()))
+PROGRAM_FORMAT = _numbers(ProgramFormat, "PROGRAM_FORMAT", dict(pb.ProgramFormat.items()))
+RESULT_TYPE = _numbers(ResultType, "RESULT_TYPE", dict(pb.ResultType.items()))
+VERDICT = _numbers(CancelVerdict, "CANCEL_VERDICT", dict(pb.CancelVerdict.items()))
+
+
+def _member(table: Mapping[E, int], number: int, field: str) -> E:
+    for member, value in table.items():
+        if value == number:
+            return member
+    allowed = ", ".join(f"{member.value} ({value})" for member, value in table.items())
+    raise InvalidJobError(f"{number} is not known here; allowed are {allowed}", field=field)
+
+
+def encode_time(moment: datetime) -> Timestamp:
+    """A UTC-aware moment as a protobuf timestamp."""
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def decode_time(stamp: Timestamp, field: str = "") -> datetime:
+    """A protobuf timestamp as a UTC-aware moment.
+
+    Raises:
+        InvalidJobError: It lies outside the years 1 to 9999.
+    """
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidJobError("a moment in the years 1 to 9999 is needed", field=field) from error
+
+
+def encode_spec(spec: JobSpec) -> pb.JobSpec:
+    """The wire form of a spec."""
+    message = pb.JobSpec(
+        program=spec.program.encode(),
+        program_format=PROGRAM_FORMAT[spec.program_format],  # type: ignore[arg-type]
+        target=spec.target,
+        framework=spec.framework,
+        n_qubits=spec.n_qubits,
+        depth=spec.depth,
+        result_types=[RESULT_TYPE[kind] for kind in spec.result_types],  # type: ignore[misc]
+        shots=spec.shots,
+        seed=spec.seed,
+        observables=[_encode_observable(each) for each in spec.observables],
+        extra=spec.extra,
+        time_limit_s=spec.time_limit_s,
+        tags=spec.tags,
+    )
+    if spec.submission_date is not None:
+        message.submission_date.CopyFrom(encode_time(spec.submission_date))
+    return message
+
+
+def decode_spec(message: pb.JobSpec) -> JobSpec:
+    """The spec in a wire message.
+
+    Raises:
+        InvalidJobError: The program is not UTF-8, or an enum value or a date
+            is unknown; ``field`` names it.
+    """
+    try:
+        program = message.program.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidJobError(
+            f"must be text in UTF-8; byte {error.start} is not", field="spec.program"
+        ) from error
+    return JobSpec(
+        program=program,
+        program_format=_member(PROGRAM_FORMAT, message.program_format, "spec.program_format"),
+        target=message.target,
+        framework=message.framework,
+        n_qubits=message.n_qubits,
+        depth=message.depth,
+        submission_date=decode_time(message.submission_date, "spec.submission_date")
+        if message.HasField("submission_date")
+        else None,
+        result_types=tuple(
+            _member(RESULT_TYPE, number, f"spec.result_types[{index}]")
+            for index, number in enumerate(message.result_types)
+        ),
+        shots=message.shots,
+        seed=message.seed if message.HasField("seed") else None,
+        observables=tuple(_decode_observable(each) for each in message.observables),
+        extra=message.extra,
+        time_limit_s=message.time_limit_s if message.HasField("time_limit_s") else None,
+        tags=tuple(message.tags),
+    )
+
+
+def _encode_observable(observable: PauliSum) -> pb.PauliSum:
+    return pb.PauliSum(
+        terms=[
+            pb.PauliTerm(paulis=term.paulis, qubits=term.qubits, coefficient=term.coefficient)
+            for term in observable.terms
+        ]
+    )
+
+
+def _decode_observable(message: pb.PauliSum) -> PauliSum:
+    return PauliSum(
+        terms=tuple(
+            PauliTerm(
+                paulis=term.paulis,
+                # A term on no qubit at all is the empty label, either way.
+                qubits=tuple(term.qubits) or None,
+                coefficient=term.coefficient,
+            )
+            for term in message.terms
+        )
+    )
+
+
+def _pack_outcomes(keys: Iterable[str], n_bits: int) -> pb.Outcomes:
+    width = (n_bits + 7) // 8
+    packed = b"".join(int(key or "0", 2).to_bytes(width, "big") for key in keys)
+    return pb.Outcomes(n_bits=n_bits, packed=packed)
+
+
+def _unpack_outcomes(message: pb.Outcomes, size: int) -> Sequence[str]:
+    n_bits, packed = message.n_bits, message.packed
+    width = (n_bits + 7) // 8
+    if len(packed) != width * size:
+        raise ValueError(f"{size} outcomes of {n_bits} bits do not fit {len(packed)} bytes")
+    if n_bits == 0:
+        return [""] * size
+    form = f"0{n_bits}b"
+    read = int.from_bytes
+    return [
+        format(read(packed[at : at + width], "big"), form) for at in range(0, len(packed), width)
+    ]
+
+
+def encode_result(result: Result) -> pb.Result:
+    """The wire form of a result; outcomes are sorted on the way."""
+    message = pb.Result(type=RESULT_TYPE[result.type], point=result.point)  # type: ignore[arg-type]
+    if result.counts is not None:
+        counts = sorted(result.counts.items())
+        outcomes = _pack_outcomes((key for key, _ in counts), result.n_bits)
+        message.counts.outcomes.CopyFrom(outcomes)
+        message.counts.counts.extend(number for _, number in counts)
+    elif result.quasi is not None:
+        quasi = sorted(result.quasi.items())
+        outcomes = _pack_outcomes((key for key, _ in quasi), result.n_bits)
+        message.quasi.outcomes.CopyFrom(outcomes)
+        message.quasi.probabilities.extend(number for _, number in quasi)
+    else:
+        message.expval.values.extend(result.expval or ())
+        message.expval.standard_errors.extend(result.standard_errors or ())
+    return message
+
+
+def decode_result(message: pb.Result) -> Result:
+    """The result in a wire message.
+
+    Raises:
+        ValueError: The packed outcomes and their values do not match.
+    """
+    kind = _member(RESULT_TYPE, message.type, "type")
+    if kind is ResultType.COUNTS:
+        outcomes, counts = message.counts.outcomes, message.counts.counts
+        keys = _unpack_outcomes(outcomes, len(counts))
+        return Result(
+            type=kind,
+            point=message.point,
+            n_bits=outcomes.n_bits,
+            counts=dict(zip(keys, counts, strict=True)),
+        )
+    if kind is ResultType.QUASI:
+        outcomes, probabilities = message.quasi.outcomes, message.quasi.probabilities
+        keys = _unpack_outcomes(outcomes, len(probabilities))
+        return Result(
+            type=kind,
+            point=message.point,
+            n_bits=outcomes.n_bits,
+            quasi=dict(zip(keys, probabilities, strict=True)),
+        )
+    return Result(
+        type=kind,
+        point=message.point,
+        expval=tuple(message.expval.values),
+        standard_errors=tuple(message.expval.standard_errors),
+    )
+
+
+def encode_job(info: JobInfo) -> pb.Job:
+    """The wire form of a job."""
+    message = pb.Job(
+        id=info.id,
+        owner=info.owner,
+        request_id=info.request_id,
+        status=STATUS[info.status],  # type: ignore[arg-type]
+        spec=encode_spec(info.spec),
+        created_at=encode_time(info.created_at),
+        attempt=info.attempt,
+        worker=info.worker,
+        method=info.method,
+        simulator_version=info.simulator_version,
+        timings=pb.Timings(
+            queued_s=info.timings.queued_s,
+            parsing_s=info.timings.parsing_s,
+            simulating_s=info.timings.simulating_s,
+            saving_s=info.timings.saving_s,
+        ),
+        peak_memory_bytes=info.peak_memory_bytes,
+        results=[encode_result(each) for each in info.results],
+    )
+    if info.started_at is not None:
+        message.started_at.CopyFrom(encode_time(info.started_at))
+    if info.finish_time is not None:
+        message.finish_time.CopyFrom(encode_time(info.finish_time))
+    if info.error is not None:
+        message.error.kind, message.error.message = info.error.kind, info.error.message
+    return message
+
+
+def decode_job(message: pb.Job) -> JobInfo:
+    """The job in a wire message."""
+
+    def seconds(name: str) -> float | None:
+        timings = message.timings
+        return float(getattr(timings, name)) if timings.HasField(name) else None  # type: ignore[arg-type]
+
+    return JobInfo(
+        id=message.id,
+        owner=message.owner,
+        request_id=message.request_id,
+        status=_member(STATUS, message.status, "status"),
+        spec=decode_spec(message.spec),
+        created_at=decode_time(message.created_at),
+        started_at=decode_time(message.started_at) if message.HasField("started_at") else None,
+        finish_time=decode_time(message.finish_time) if message.HasField("finish_time") else None,
+        attempt=message.attempt,
+        worker=message.worker,
+        error=JobError(kind=message.error.kind, message=message.error.message)
+        if message.HasField("error")
+        else None,
+        method=message.method,
+        simulator_version=message.simulator_version,
+        timings=Timings(
+            queued_s=seconds("queued_s"),
+            parsing_s=seconds("parsing_s"),
+            simulating_s=seconds("simulating_s"),
+            saving_s=seconds("saving_s"),
+        ),
+        peak_memory_bytes=message.peak_memory_bytes,
+        results=tuple(decode_result(each) for each in message.results),
+    )
+
+
+def decode_verdict(number: int) -> CancelVerdict:
+    """The verdict with that wire number."""
+    return _member(VERDICT, number, "verdict")
+
+
+def encode_target(target: TargetInfo) -> pb.Target:
+    """The wire form of a target."""
+    return pb.Target(
+        name=target.name,
+        simulator=target.simulator,
+        program_formats=[PROGRAM_FORMAT[each] for each in target.program_formats],  # type: ignore[misc]
+        max_qubits=target.max_qubits,
+        result_types=[RESULT_TYPE[each] for each in target.result_types],  # type: ignore[misc]
+        workers_online=target.workers_online,
+        queue_length=target.queue_length,
+        running=target.running,
+        max_time_limit_s=target.max_time_limit_s,
+        default_time_limit_s=target.default_time_limit_s,
+    )
+
+
+def decode_target(message: pb.Target) -> TargetInfo:
+    """The target in a wire message."""
+    return TargetInfo(
+        name=message.name,
+        simulator=message.simulator,
+        program_formats=tuple(
+            _member(PROGRAM_FORMAT, each, "program_formats") for each in message.program_formats
+        ),
+        max_qubits=message.max_qubits,
+        result_types=tuple(
+            _member(RESULT_TYPE, each, "result_types") for each in message.result_types
+        ),
+        workers_online=message.workers_online,
+        queue_length=message.queue_length,
+        running=message.running,
+        max_time_limit_s=message.max_time_limit_s,
+        default_time_limit_s=message.default_time_limit_s,
+    )

@@ -1,0 +1,255 @@
+"""The shared vocabulary: what a job is made of, and what comes back.
+
+Bit order, everywhere: the key of an outcome is all classical bits as a
+string of "0" and "1", the bit with the highest index on the left; registers
+follow each other as declared, the first one on the right (as Qiskit prints
+them, without the spaces). The label of an observable reads the highest qubit
+on the left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    """Where a job is in its life."""
+
+    PENDING = "pending"
+    """Accepted, and waiting for a free worker."""
+    RUNNING = "running"
+    """Claimed by a worker."""
+    FINISHED = "finished"
+    """Ended with results. Final."""
+    CANCELED = "canceled"
+    """Ended by a cancellation. Final."""
+    FAILED = "failed"
+    """Ended by an error. Final."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a job in this status will never change again."""
+        return self in (JobStatus.FINISHED, JobStatus.CANCELED, JobStatus.FAILED)
+
+
+class ProgramFormat(StrEnum):
+    """The language that a program is written in."""
+
+    OPENQASM2 = "openqasm2"
+    """OpenQASM 2.0, arXiv:1707.03429."""
+    OPENQASM3 = "openqasm3"
+    """OpenQASM 3, arXiv:2104.14722."""
+
+
+class ResultType(StrEnum):
+    """What a job can be asked for."""
+
+    COUNTS = "counts"
+    """How often each outcome was sampled; needs shots > 0."""
+    QUASI = "quasi"
+    """The probability of each outcome: exact at shots = 0, else counts / shots."""
+    EXPVAL = "expval"
+    """The expectation value of each observable: exact at shots = 0."""
+
+
+class ErrorKind(StrEnum):
+    """Why a job failed."""
+
+    PROGRAM_INVALID = "program_invalid"
+    """The program cannot be parsed, or breaks a rule of its language."""
+    UNSUPPORTED = "unsupported"
+    """The program is valid, but this target cannot run it as asked."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The simulation needs, or took, more memory than it may have."""
+    TIME_LIMIT = "time_limit"
+    """The run took longer than its time limit."""
+    CRASHED = "crashed"
+    """The simulator died in mid-run."""
+    WORKER_LOST = "worker_lost"
+    """The worker that ran the job was not heard of again."""
+    PROGRAM_LOST = "program_lost"
+    """The program file was not found when the job was to run."""
+    INTERNAL = "internal"
+    """A defect of the service; its log, under the job's id, tells more."""
+
+
+class CancelVerdict(StrEnum):
+    """What a cancellation came to."""
+
+    REMOVED_FROM_QUEUE = "removed_from_queue"
+    """The job was pending and will never run."""
+    STOPPED_RUNNING = "stopped_running"
+    """The job was running; its worker confirmed the stop."""
+    TOO_LATE = "too_late"
+    """The job had ended before."""
+    STOPPING = "stopping"
+    """The job is canceled, and its worker has been told to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauliTerm:
+    """One Pauli string with a real coefficient.
+
+    Attributes:
+        paulis: Letters of I, X, Y and Z. Dense when ``qubits`` is None: one
+            letter a qubit, the highest qubit on the left. Sparse otherwise:
+            letter k acts on ``qubits[k]``.
+        qubits: Indices, without repetition, or None for a dense label.
+        coefficient: A finite real number.
+    """
+
+    paulis: str
+    qubits: tuple[int, ...] | None = None
+    coefficient: float = 1.0
+
+    def letters(self) -> dict[int, str]:
+        """The qubits this term acts on, each with its X, Y or Z."""
+        if self.qubits is None:
+            pairs: Iterable[tuple[int, str]] = enumerate(reversed(self.paulis))
+        else:
+            pairs = zip(self.qubits, self.paulis, strict=True)
+        return {qubit: letter for qubit, letter in pairs if letter != "I"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauliSum:
+    """An observable: a real linear combination of Pauli strings."""
+
+    terms: tuple[PauliTerm, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """What is to be run; the part of a job that its user decides."""
+
+    program: str
+    """The program text."""
+    program_format: ProgramFormat
+    """The language of ``program``."""
+    framework: str
+    """What the circuit was written in, such as "qiskit"."""
+    n_qubits: int
+    """Number of qubits that the program declares."""
+    depth: int
+    """Longest path through the circuit, in operations."""
+    target: str = ""
+    """Name of a target; empty lets the server pick."""
+    submission_date: datetime | None = None
+    """The client's clock at submission, UTC."""
+    result_types: tuple[ResultType, ...] = (ResultType.COUNTS,)
+    """What to return; one or more, without repetition."""
+    shots: int = 0
+    """Samples to take; 0 means exact."""
+    seed: int | None = None
+    """From 0 to 2**63 - 1; makes sampled results reproducible."""
+    observables: tuple[PauliSum, ...] = ()
+    """For expval, in the order of its values."""
+    extra: str = ""
+    """A JSON object as text, kept as given; holds simulator options."""
+    time_limit_s: float | None = None
+    """Wall time that one run may take, in seconds; None means the target's."""
+    tags: tuple[str, ...] = ()
+    """Free words to find the job by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobError:
+    """Why a job failed."""
+
+    kind: str
+    """A stable word to branch on; see `ErrorKind`."""
+    message: str
+    """What happened and what to do, for a person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """Where the time of a job went, in seconds; None until known."""
+
+    queued_s: float | None = None
+    parsing_s: float | None = None
+    simulating_s: float | None = None
+    saving_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One result of a job; the attribute named like its type is set."""
+
+    type: ResultType
+    """Which of the values below is set."""
+    n_bits: int = 0
+    """Classical bits an outcome has, for counts and quasi."""
+    counts: Mapping[str, int] | None = None
+    """Outcome -> number of shots, in ascending order of the outcomes."""
+    quasi: Mapping[str, float] | None = None
+    """Outcome -> probability; outcomes that are absent have 0."""
+    expval: tuple[float, ...] | None = None
+    """One value per observable, in their order."""
+    standard_errors: tuple[float, ...] | None = None
+    """Standard error of each value in ``expval``; 0 where it is exact."""
+    point: int = 0
+    """Index of the sweep point."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobInfo:
+    """A job as the server knows it at one moment."""
+
+    id: str
+    """UUIDv7, 36 characters."""
+    owner: str
+    """Who submitted it."""
+    request_id: str
+    """The client's id of this submission."""
+    status: JobStatus
+    """Where the job is in its life."""
+    spec: JobSpec
+    """As submitted, with an empty ``program``."""
+    created_at: datetime
+    """When the server accepted it, UTC."""
+    started_at: datetime | None = None
+    """When a worker last claimed it, UTC."""
+    finish_time: datetime | None = None
+    """When it reached a final status, UTC."""
+    attempt: int = 0
+    """How often a worker has claimed it."""
+    worker: str = ""
+    """Node name of the worker that claimed it last."""
+    error: JobError | None = None
+    """Why it failed."""
+    method: str = ""
+    """How it was simulated, such as "statevector"."""
+    simulator_version: str = ""
+    """Name and version of the simulator."""
+    timings: Timings = field(default_factory=Timings)
+    """Where the time went."""
+    peak_memory_bytes: int = 0
+    """Peak resident memory of the engine during this run, in bytes."""
+    results: tuple[Result, ...] = ()
+    """Only when asked for, and only of a finished job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetInfo:
+    """A simulator that a service offers, and its load."""
+
+    name: str
+    simulator: str
+    program_formats: tuple[ProgramFormat, ...]
+    max_qubits: int
+    result_types: tuple[ResultType, ...]
+    workers_online: int = 0
+    """Workers that reported lately."""
+    queue_length: int = 0
+    """Jobs that wait."""
+    running: int = 0
+    """Jobs that run."""
+    max_time_limit_s: float = math.inf
+    """The most that ``time_limit_s`` may be."""
+    default_time_limit_s: float = math.inf
+    """What ``time_limit_s`` is when unset."""

@@ -1,0 +1,289 @@
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class JobStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    JOB_STATUS_UNSPECIFIED: _ClassVar[JobStatus]
+    JOB_STATUS_PENDING: _ClassVar[JobStatus]
+    JOB_STATUS_RUNNING: _ClassVar[JobStatus]
+    JOB_STATUS_FINISHED: _ClassVar[JobStatus]
+    JOB_STATUS_CANCELED: _ClassVar[JobStatus]
+    JOB_STATUS_FAILED: _ClassVar[JobStatus]
+
+class ProgramFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROGRAM_FORMAT_UNSPECIFIED: _ClassVar[ProgramFormat]
+    PROGRAM_FORMAT_OPENQASM2: _ClassVar[ProgramFormat]
+    PROGRAM_FORMAT_OPENQASM3: _ClassVar[ProgramFormat]
+
+class ResultType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESULT_TYPE_UNSPECIFIED: _ClassVar[ResultType]
+    RESULT_TYPE_COUNTS: _ClassVar[ResultType]
+    RESULT_TYPE_QUASI: _ClassVar[ResultType]
+    RESULT_TYPE_EXPVAL: _ClassVar[ResultType]
+
+class CancelVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CANCEL_VERDICT_UNSPECIFIED: _ClassVar[CancelVerdict]
+    CANCEL_VERDICT_REMOVED_FROM_QUEUE: _ClassVar[CancelVerdict]
+    CANCEL_VERDICT_STOPPED_RUNNING: _ClassVar[CancelVerdict]
+    CANCEL_VERDICT_TOO_LATE: _ClassVar[CancelVerdict]
+    CANCEL_VERDICT_STOPPING: _ClassVar[CancelVerdict]
+JOB_STATUS_UNSPECIFIED: JobStatus
+JOB_STATUS_PENDING: JobStatus
+JOB_STATUS_RUNNING: JobStatus
+JOB_STATUS_FINISHED: JobStatus
+JOB_STATUS_CANCELED: JobStatus
+JOB_STATUS_FAILED: JobStatus
+PROGRAM_FORMAT_UNSPECIFIED: ProgramFormat
+PROGRAM_FORMAT_OPENQASM2: ProgramFormat
+PROGRAM_FORMAT_OPENQASM3: ProgramFormat
+RESULT_TYPE_UNSPECIFIED: ResultType
+RESULT_TYPE_COUNTS: ResultType
+RESULT_TYPE_QUASI: ResultType
+RESULT_TYPE_EXPVAL: ResultType
+CANCEL_VERDICT_UNSPECIFIED: CancelVerdict
+CANCEL_VERDICT_REMOVED_FROM_QUEUE: CancelVerdict
+CANCEL_VERDICT_STOPPED_RUNNING: CancelVerdict
+CANCEL_VERDICT_TOO_LATE: CancelVerdict
+CANCEL_VERDICT_STOPPING: CancelVerdict
+
+class JobSpec(_message.Message):
+    __slots__ = ("program", "program_format", "target", "framework", "n_qubits", "depth", "submission_date", "result_types", "shots", "seed", "observables", "extra", "time_limit_s", "tags")
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    FRAMEWORK_FIELD_NUMBER: _ClassVar[int]
+    N_QUBITS_FIELD_NUMBER: _ClassVar[int]
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    SUBMISSION_DATE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_TYPES_FIELD_NUMBER: _ClassVar[int]
+    SHOTS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    OBSERVABLES_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_FIELD_NUMBER: _ClassVar[int]
+    TIME_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    program: bytes
+    program_format: ProgramFormat
+    target: str
+    framework: str
+    n_qubits: int
+    depth: int
+    submission_date: _timestamp_pb2.Timestamp
+    result_types: _containers.RepeatedScalarFieldContainer[ResultType]
+    shots: int
+    seed: int
+    observables: _containers.RepeatedCompositeFieldContainer[PauliSum]
+    extra: str
+    time_limit_s: float
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, program: _Optional[bytes] = ..., program_format: _Optional[_Union[ProgramFormat, str]] = ..., target: _Optional[str] = ..., framework: _Optional[str] = ..., n_qubits: _Optional[int] = ..., depth: _Optional[int] = ..., submission_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., result_types: _Optional[_Iterable[_Union[ResultType, str]]] = ..., shots: _Optional[int] = ..., seed: _Optional[int] = ..., observables: _Optional[_Iterable[_Union[PauliSum, _Mapping]]] = ..., extra: _Optional[str] = ..., time_limit_s: _Optional[float] = ..., tags: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PauliSum(_message.Message):
+    __slots__ = ("terms",)
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    terms: _containers.RepeatedCompositeFieldContainer[PauliTerm]
+    def __init__(self, terms: _Optional[_Iterable[_Union[PauliTerm, _Mapping]]] = ...) -> None: ...
+
+class PauliTerm(_message.Message):
+    __slots__ = ("paulis", "qubits", "coefficient")
+    PAULIS_FIELD_NUMBER: _ClassVar[int]
+    QUBITS_FIELD_NUMBER: _ClassVar[int]
+    COEFFICIENT_FIELD_NUMBER: _ClassVar[int]
+    paulis: str
+    qubits: _containers.RepeatedScalarFieldContainer[int]
+    coefficient: float
+    def __init__(self, paulis: _Optional[str] = ..., qubits: _Optional[_Iterable[int]] = ..., coefficient: _Optional[float] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    SIMULATOR_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    owner: str
+    request_id: str
+    status: JobStatus
+    spec: JobSpec
+    created_at: _timestamp_pb2.Timestamp
+    started_at: _timestamp_pb2.Timestamp
+    finish_time: _timestamp_pb2.Timestamp
+    attempt: int
+    worker: str
+    error: JobError
+    method: str
+    simulator_version: str
+    timings: Timings
+    peak_memory_bytes: int
+    results: _containers.RepeatedCompositeFieldContainer[Result]
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ...) -> None: ...
+
+class JobError(_message.Message):
+    __slots__ = ("kind", "message")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    message: str
+    def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Timings(_message.Message):
+    __slots__ = ("queued_s", "parsing_s", "simulating_s", "saving_s")
+    QUEUED_S_FIELD_NUMBER: _ClassVar[int]
+    PARSING_S_FIELD_NUMBER: _ClassVar[int]
+    SIMULATING_S_FIELD_NUMBER: _ClassVar[int]
+    SAVING_S_FIELD_NUMBER: _ClassVar[int]
+    queued_s: float
+    parsing_s: float
+    simulating_s: float
+    saving_s: float
+    def __init__(self, queued_s: _Optional[float] = ..., parsing_s: _Optional[float] = ..., simulating_s: _Optional[float] = ..., saving_s: _Optional[float] = ...) -> None: ...
+
+class Result(_message.Message):
+    __slots__ = ("type", "point", "counts", "quasi", "expval")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    POINT_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    QUASI_FIELD_NUMBER: _ClassVar[int]
+    EXPVAL_FIELD_NUMBER: _ClassVar[int]
+    type: ResultType
+    point: int
+    counts: Counts
+    quasi: Quasi
+    expval: Expval
+    def __init__(self, type: _Optional[_Union[ResultType, str]] = ..., point: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., quasi: _Optional[_Union[Quasi, _Mapping]] = ..., expval: _Optional[_Union[Expval, _Mapping]] = ...) -> None: ...
+
+class Outcomes(_message.Message):
+    __slots__ = ("n_bits", "packed")
+    N_BITS_FIELD_NUMBER: _ClassVar[int]
+    PACKED_FIELD_NUMBER: _ClassVar[int]
+    n_bits: int
+    packed: bytes
+    def __init__(self, n_bits: _Optional[int] = ..., packed: _Optional[bytes] = ...) -> None: ...
+
+class Counts(_message.Message):
+    __slots__ = ("outcomes", "counts")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    outcomes: Outcomes
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, outcomes: _Optional[_Union[Outcomes, _Mapping]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Quasi(_message.Message):
+    __slots__ = ("outcomes", "probabilities")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    outcomes: Outcomes
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, outcomes: _Optional[_Union[Outcomes, _Mapping]] = ..., probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Expval(_message.Message):
+    __slots__ = ("values", "standard_errors")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    standard_errors: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, values: _Optional[_Iterable[float]] = ..., standard_errors: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class CreateJobRequest(_message.Message):
+    __slots__ = ("request_id", "spec")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    spec: JobSpec
+    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ...) -> None: ...
+
+class CreateJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class GetJobRequest(_message.Message):
+    __slots__ = ("id", "include_results")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    include_results: bool
+    def __init__(self, id: _Optional[str] = ..., include_results: bool = ...) -> None: ...
+
+class GetJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class CancelJobRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class CancelJobResponse(_message.Message):
+    __slots__ = ("verdict", "job")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    verdict: CancelVerdict
+    job: Job
+    def __init__(self, verdict: _Optional[_Union[CancelVerdict, str]] = ..., job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class Target(_message.Message):
+    __slots__ = ("name", "simulator", "program_formats", "max_qubits", "result_types", "workers_online", "queue_length", "running", "max_time_limit_s", "default_time_limit_s")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIMULATOR_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FORMATS_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUBITS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_TYPES_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_ONLINE_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    MAX_TIME_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_TIME_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    simulator: str
+    program_formats: _containers.RepeatedScalarFieldContainer[ProgramFormat]
+    max_qubits: int
+    result_types: _containers.RepeatedScalarFieldContainer[ResultType]
+    workers_online: int
+    queue_length: int
+    running: int
+    max_time_limit_s: float
+    default_time_limit_s: float
+    def __init__(self, name: _Optional[str] = ..., simulator: _Optional[str] = ..., program_formats: _Optional[_Iterable[_Union[ProgramFormat, str]]] = ..., max_qubits: _Optional[int] = ..., result_types: _Optional[_Iterable[_Union[ResultType, str]]] = ..., workers_online: _Optional[int] = ..., queue_length: _Optional[int] = ..., running: _Optional[int] = ..., max_time_limit_s: _Optional[float] = ..., default_time_limit_s: _Optional[float] = ...) -> None: ...
+
+class ListTargetsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListTargetsResponse(_message.Message):
+    __slots__ = ("targets",)
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    targets: _containers.RepeatedCompositeFieldContainer[Target]
+    def __init__(self, targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ...) -> None: ...
+
+class ErrorDetail(_message.Message):
+    __slots__ = ("field",)
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    def __init__(self, field: _Optional[str] = ...) -> None: ...
