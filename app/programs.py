@@ -1,0 +1,92 @@
+"""Program files: one for each job that is not final yet, named by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from qdispatch.errors import QDispatchError, UnavailableError
+
+SUFFIX = ".qasm"
+
+
+class ProgramLostError(QDispatchError):
+    """The file of a job is not there."""
+
+
+class Programs:
+    """A folder, local or in an object store, that server and workers share.
+
+    Args:
+        url: An fsspec URL. A local folder is made when missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._fs: fsspec.AbstractFileSystem
+        self._fs, self._folder = url_to_fs(url, use_listings_cache=False)
+        self._fs.makedirs(self._folder, exist_ok=True)
+
+    def _path(self, job_id: UUID) -> str:
+        return f"{self._folder}/{job_id}{SUFFIX}"
+
+    def write(self, job_id: UUID, program: str) -> None:
+        """Stores a program before its job is committed.
+
+        Raises:
+            UnavailableError: The folder cannot be written to.
+        """
+        try:
+            self._fs.pipe_file(self._path(job_id), program.encode())
+        except OSError as error:
+            # A full disk may leave half a file behind.
+            self.delete(job_id)
+            raise UnavailableError(f"the program cannot be stored: {error.strerror}") from error
+
+    def read(self, job_id: UUID) -> str:
+        """The program of a job.
+
+        Raises:
+            ProgramLostError: It is not there.
+            UnavailableError: The folder cannot be read.
+        """
+        try:
+            data: bytes = self._fs.cat_file(self._path(job_id))
+        except FileNotFoundError as error:
+            raise ProgramLostError(f"the program file of job {job_id} is gone") from error
+        except OSError as error:
+            raise UnavailableError(f"the program cannot be read: {error.strerror}") from error
+        return data.decode()
+
+    def delete(self, job_id: UUID) -> None:
+        """Removes the file of a final job; a missing one is fine.
+
+        What cannot be removed now is litter, and the sweep's to remove.
+        """
+        try:
+            self._fs.rm_file(self._path(job_id))
+        except OSError:
+            return
+
+    def stored(self) -> Iterator[tuple[UUID, datetime]]:
+        """Every file: its job's id, and when it was written."""
+        for entry in self._fs.ls(self._folder, detail=True):
+            name = str(entry["name"]).rpartition("/")[2]
+            try:
+                job_id = UUID(name.removesuffix(SUFFIX))
+            except ValueError:
+                continue
+            yield job_id, _written_at(entry)
+
+
+def _written_at(entry: dict[str, object]) -> datetime:
+    for key in ("mtime", "LastModified", "last_modified", "created"):
+        moment = entry.get(key)
+        if isinstance(moment, datetime):
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if isinstance(moment, int | float):
+            return datetime.fromtimestamp(moment, UTC)
+    return datetime.now(UTC)

@@ -1,0 +1,91 @@
+"""Between rows and the vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.rows import JobRow
+from qdispatch.model import (
+    JobError,
+    JobInfo,
+    JobSpec,
+    PauliSum,
+    PauliTerm,
+    ProgramFormat,
+    ResultType,
+    Timings,
+)
+
+
+def dump_observables(observables: Sequence[PauliSum]) -> list[Any]:
+    """Observables as they are stored: terms as [paulis, qubits or null, coefficient]."""
+    return [
+        [[term.paulis, term.qubits, term.coefficient] for term in observable.terms]
+        for observable in observables
+    ]
+
+
+def _load_observables(stored: list[Any]) -> tuple[PauliSum, ...]:
+    return tuple(
+        PauliSum(
+            terms=tuple(
+                PauliTerm(
+                    paulis=paulis,
+                    qubits=None if qubits is None else tuple(qubits),
+                    coefficient=coefficient,
+                )
+                for paulis, qubits, coefficient in terms
+            )
+        )
+        for terms in stored
+    )
+
+
+def spec_of(row: JobRow) -> JobSpec:
+    """The spec of a job, without its program."""
+    return JobSpec(
+        program="",
+        program_format=ProgramFormat(row.program_format),
+        target=row.target,
+        framework=row.framework,
+        n_qubits=row.n_qubits,
+        depth=row.depth,
+        submission_date=row.submission_date,
+        result_types=tuple(ResultType(kind) for kind in row.result_types),
+        shots=row.shots,
+        seed=row.seed,
+        observables=_load_observables(row.observables),
+        extra=row.extra,
+        time_limit_s=float(row.time_limit_s),
+        tags=tuple(row.tags),
+    )
+
+
+def info_of(row: JobRow) -> JobInfo:
+    """A job as its row has it, without its results."""
+    queued = None if row.started_at is None else row.started_at - row.created_at
+    return JobInfo(
+        id=str(row.id),
+        owner=row.owner,
+        request_id=row.request_id,
+        status=row.status,
+        spec=spec_of(row),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finish_time=row.finish_time,
+        attempt=row.attempt,
+        worker=row.worker,
+        error=None
+        if row.error_kind is None
+        else JobError(kind=row.error_kind, message=row.error_message or ""),
+        method=row.method,
+        simulator_version=row.simulator_version,
+        timings=Timings(
+            queued_s=None if queued is None else queued.total_seconds(),
+            parsing_s=row.parsing_s,
+            simulating_s=row.simulating_s,
+            saving_s=row.saving_s,
+        ),
+        peak_memory_bytes=row.peak_memory_bytes,
+    )

@@ -1,0 +1,125 @@
+"""The tables, as SQLModel rows. History is kept: nothing here is overwritten
+but the state of a job that is not final yet."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from qdispatch.model import JobStatus
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A UTC-aware moment, also where the database keeps no time zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """To the database; a naive moment is a defect, not a time zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a naive moment: {value}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class StatusColumn(sa.types.TypeDecorator[JobStatus]):
+    """A status by its value; SQLAlchemy's own Enum would store its name."""
+
+    impl = sa.String(16)
+    cache_ok = True
+
+    def process_bind_param(self, value: JobStatus | str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """To the database; a word that is no status is refused."""
+        return None if value is None else JobStatus(value).value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> JobStatus | None:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else JobStatus(value)
+
+
+ACTIVE = "status IN ('pending', 'running')"
+
+
+class JobRow(SQLModel, table=True):
+    """One job."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        sa.UniqueConstraint("owner", "request_id", name="job_owner_request_id_key"),
+        # What is active is little, however long the history grows.
+        sa.Index(
+            "job_active_idx",
+            "target",
+            "status",
+            postgresql_where=sa.text(ACTIVE),
+            sqlite_where=sa.text(ACTIVE),
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    owner: str
+    request_id: str
+    digest: bytes
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    status: JobStatus = Field(sa_type=StatusColumn)
+    target: str
+    framework: str
+    n_qubits: int = Field(sa_type=sa.BigInteger)
+    depth: int = Field(sa_type=sa.BigInteger)
+    submission_date: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    program_format: str
+    result_types: list[str] = Field(sa_type=sa.JSON)
+    shots: int = Field(sa_type=sa.BigInteger)
+    seed: int | None = Field(default=None, sa_type=sa.BigInteger)
+    observables: list[Any] = Field(sa_type=sa.JSON)
+    extra: str = Field(sa_type=sa.Text)
+    time_limit_s: float
+    tags: list[str] = Field(sa_type=sa.JSON)
+    sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finish_time: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    attempt: int = 0
+    worker: str = ""
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    error_kind: str | None = None
+    error_message: str | None = Field(default=None, sa_type=sa.Text)
+    method: str = ""
+    simulator_version: str = ""
+    parsing_s: float | None = None
+    simulating_s: float | None = None
+    saving_s: float | None = None
+    peak_memory_bytes: int = Field(default=0, sa_type=sa.BigInteger)
+
+
+class ResultRow(SQLModel, table=True):
+    """One result of a job, as it goes over the wire."""
+
+    __tablename__ = "result"
+
+    job_id: UUID = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    result_type: str = Field(primary_key=True)
+    point: int = Field(primary_key=True)
+    value: bytes
+
+
+class WorkerRow(SQLModel, table=True):
+    """A worker that reported lately."""
+
+    __tablename__ = "worker"
+
+    name: str = Field(primary_key=True)
+    target: str
+    concurrency: int
+    seen_at: datetime = Field(sa_type=UtcDateTime)

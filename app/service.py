@@ -1,0 +1,239 @@
+"""What users do with jobs: every use case, one transaction each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.ports import Clock, Dispatch, Dispatcher
+from app.programs import Programs
+from app.records import dump_observables, info_of
+from app.rows import JobRow
+from app.settings import Settings, TargetSettings
+from app.store import Store, Transaction, label
+from app.validation import candidates, check_request_id, check_spec
+from qdispatch.codec import encode_spec
+from qdispatch.errors import JobNotFoundError, RequestConflictError
+from qdispatch.model import CancelVerdict, JobInfo, JobSpec, JobStatus, TargetInfo
+
+#: The owner of every job, until there is authentication.
+ANONYMOUS: Final = "anonymous"
+
+#: A worker that was not seen for this long is not counted, in seconds.
+WORKER_SEEN_S: Final = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancellation:
+    """What a cancellation came to."""
+
+    verdict: CancelVerdict
+    job: JobInfo
+
+
+class JobService:
+    """The jobs of one installation, for its server and every gateway.
+
+    Args:
+        settings: Targets and limits.
+        store: The database.
+        programs: The program files.
+        dispatcher: Tells the workers.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        programs: Programs,
+        dispatcher: Dispatcher,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._programs = programs
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    def submit(self, spec: JobSpec, *, request_id: str, owner: str = ANONYMOUS) -> JobInfo:
+        """Accepts a job, or returns the one that this request_id stands for.
+
+        When this returns, the job is kept, and will be run.
+
+        Raises:
+            RequestError: The job is refused, and nothing of it remains.
+            UnavailableError: A part is away; the same request_id settles it later.
+        """
+        check_request_id(request_id)
+        check_spec(spec, self._settings.server)
+        target = self._pick(spec)
+        row = self._new_row(spec, target, request_id=request_id, owner=owner)
+        # If the commit then fails, it is open whether it went through: the
+        # file stays, and the sweep removes it should there be no job.
+        self._programs.write(row.id, spec.program)
+        existing = None
+        with self._store.write() as tx:
+            if not tx.insert_job(row):
+                existing = tx.by_request(owner, request_id)
+        if existing is not None:
+            self._programs.delete(row.id)
+            if existing.digest != row.digest:
+                raise RequestConflictError(
+                    f"{request_id!r} stands for job {existing.id}, whose content differs;"
+                    " make a new request_id for a new job",
+                    field="request_id",
+                )
+            return info_of(existing)
+        self._dispatcher.send(
+            Dispatch(
+                job_id=row.id, target=target, label=label(target, spec.n_qubits, spec.shots)
+            )
+        )
+        return info_of(row)
+
+    def get(self, job_id: str) -> JobInfo:
+        """A job, without its results.
+
+        Raises:
+            JobNotFoundError: There is none of that id.
+        """
+        key = _parse_id(job_id)
+        with self._store.read() as tx:
+            return info_of(_found(tx.job(key), job_id))
+
+    def mark_sent(self, job_ids: Sequence[UUID]) -> None:
+        """Notes that the broker has the messages for these jobs."""
+        with self._store.write() as tx:
+            tx.mark_sent(job_ids, self._clock())
+
+    def results(self, job_id: str) -> Sequence[bytes]:
+        """The results of a job, each a serialized qdispatch.v1.Result.
+
+        They come in the order of their types' names; none unless it is finished.
+        """
+        key = _parse_id(job_id)
+        with self._store.read() as tx:
+            return tx.results(key)
+
+    def cancel(self, job_id: str) -> Cancellation:
+        """Cancels a job, unless it has ended.
+
+        Raises:
+            JobNotFoundError: There is none of that id.
+        """
+        key = _parse_id(job_id)
+        with self._store.write() as tx:
+            verdict, row = self._cancel(tx, key, job_id)
+        if verdict is not CancelVerdict.TOO_LATE:
+            self._programs.delete(key)
+            self._dispatcher.revoke(key, running=verdict is CancelVerdict.STOPPING)
+        return Cancellation(verdict=verdict, job=info_of(row))
+
+    def _cancel(self, tx: Transaction, key: UUID, job_id: str) -> tuple[CancelVerdict, JobRow]:
+        ways = (
+            (JobStatus.PENDING, CancelVerdict.REMOVED_FROM_QUEUE),
+            (JobStatus.RUNNING, CancelVerdict.STOPPING),
+        )
+        while True:
+            for held, verdict in ways:
+                row = tx.cancel(key, held, now=self._clock())
+                if row is not None:
+                    return verdict, row
+            row = _found(tx.job(key), job_id)
+            # It may have gone from running back to pending in between.
+            if row.status.is_final:
+                return CancelVerdict.TOO_LATE, row
+
+    def targets(self) -> list[TargetInfo]:
+        """Every target with its load, in the order of the settings."""
+        with self._store.read() as tx:
+            load = tx.load()
+            workers = tx.workers(self._clock() - timedelta(seconds=WORKER_SEEN_S))
+        return [
+            TargetInfo(
+                name=name,
+                simulator=target.simulator,
+                program_formats=target.program_formats,
+                max_qubits=target.max_qubits,
+                result_types=target.result_types,
+                workers_online=workers.get(name, 0),
+                queue_length=load.get((name, JobStatus.PENDING), 0),
+                running=load.get((name, JobStatus.RUNNING), 0),
+                max_time_limit_s=target.max_time_limit_s,
+                default_time_limit_s=target.time_limit_s,
+            )
+            for name, target in self._settings.targets.items()
+        ]
+
+    def _pick(self, spec: JobSpec) -> str:
+        names = candidates(spec, self._settings.targets)
+        if len(names) == 1:
+            return names[0]
+        load = {each.name: each for each in self.targets()}
+
+        def rank(name: str) -> tuple[bool, float]:
+            target = load[name]
+            busy = target.queue_length + target.running
+            return (
+                target.workers_online == 0,
+                busy / self._settings.targets[name].concurrency,
+            )
+
+        return min(names, key=rank)
+
+    def _new_row(self, spec: JobSpec, target: str, *, request_id: str, owner: str) -> JobRow:
+        return JobRow(
+            # The uuid-utils class looks like the standard one, but is another.
+            id=UUID(int=uuid7().int),
+            owner=owner,
+            request_id=request_id,
+            digest=_digest(spec),
+            created_at=self._clock(),
+            status=JobStatus.PENDING,
+            target=target,
+            framework=spec.framework,
+            n_qubits=spec.n_qubits,
+            depth=spec.depth,
+            submission_date=spec.submission_date,
+            program_format=spec.program_format.value,
+            result_types=[kind.value for kind in spec.result_types],
+            shots=spec.shots,
+            seed=spec.seed,
+            observables=dump_observables(spec.observables),
+            extra=spec.extra,
+            time_limit_s=_time_limit(spec, self._settings.targets[target]),
+            tags=list(spec.tags),
+        )
+
+
+def _found(row: JobRow | None, job_id: str) -> JobRow:
+    if row is None:
+        raise JobNotFoundError(f"there is no job {job_id}", field="id")
+    return row
+
+
+def _parse_id(job_id: str) -> UUID:
+    try:
+        return UUID(job_id)
+    except ValueError as error:
+        raise JobNotFoundError(
+            f"{job_id[:60]!r} is not the id of a job; ids are UUIDs", field="id"
+        ) from error
+
+
+def _digest(spec: JobSpec) -> bytes:
+    # The client's clock may differ between two tries of the same submission.
+    content = encode_spec(replace(spec, submission_date=None))
+    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
+
+
+def _time_limit(spec: JobSpec, target: TargetSettings) -> float:
+    return min(spec.time_limit_s or target.time_limit_s, target.max_time_limit_s)

@@ -1,0 +1,370 @@
+"""The only SQL. Every method is one step of a use case's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.jobs import EncodedResult, Failed, Finished, check_transition
+from app.ports import Dispatch
+from app.rows import ACTIVE, JobRow, ResultRow, WorkerRow
+from qdispatch.errors import UnavailableError
+from qdispatch.model import JobStatus
+
+JOB: sa.Table = JobRow.__table__  # type: ignore[attr-defined]
+RESULT: sa.Table = ResultRow.__table__  # type: ignore[attr-defined]
+WORKER: sa.Table = WorkerRow.__table__  # type: ignore[attr-defined]
+
+# How long a call waits for a database that does not answer, in seconds.
+CONNECT_TIMEOUT_S = 3
+SQLITE_BUSY_S = 30
+
+
+def make_engine(url: str) -> sa.Engine:
+    """An engine for SQLite (a file, in WAL mode) or PostgreSQL.
+
+    Args:
+        url: SQLAlchemy's URL.
+    """
+    if url.startswith("sqlite"):
+        engine = sa.create_engine(
+            url, connect_args={"timeout": SQLITE_BUSY_S, "check_same_thread": False}
+        )
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+    )
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions begin too late; _begin_sqlite makes them.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later would meet SQLITE_BUSY
+    # without waiting; one that takes the write lock at once waits its turn.
+    read_only = connection.get_execution_options().get("read_only")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+class Store:
+    """A database of jobs.
+
+    Args:
+        engine: From `make_engine`.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """One transaction; it commits at the end, or leaves nothing.
+
+        Raises:
+            UnavailableError: The database is away.
+        """
+        with _translated(), self.engine.begin() as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """One transaction that only reads.
+
+        Raises:
+            UnavailableError: The database is away.
+        """
+        with _translated(), self.engine.connect() as connection:
+            yield Transaction(connection.execution_options(read_only=True))
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise UnavailableError("the database does not answer; try again") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise UnavailableError("the database went away; try again") from error
+        raise
+
+
+class Transaction:
+    """The statements, within one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def _insert(self, table: sa.Table) -> Any:
+        postgres = self._connection.dialect.name == "postgresql"
+        return (postgresql if postgres else sqlite).insert(table)
+
+    # -- submission
+
+    def insert_job(self, row: JobRow) -> bool:
+        """Adds a job; False if its owner has used the request_id before."""
+        statement = self._insert(JOB).values(row.model_dump()).on_conflict_do_nothing()
+        return bool(self._connection.execute(statement.returning(JOB.c.id)).all())
+
+    def by_request(self, owner: str, request_id: str) -> JobRow | None:
+        """The job of a submission."""
+        return self._one(
+            sa.select(JOB).where(JOB.c.owner == owner, JOB.c.request_id == request_id)
+        )
+
+    # -- reading
+
+    def job(self, job_id: UUID) -> JobRow | None:
+        """One job."""
+        return self._one(sa.select(JOB).where(JOB.c.id == job_id))
+
+    def results(self, job_id: UUID) -> Sequence[bytes]:
+        """The encoded results of a job, by type and point."""
+        return (
+            self._connection.execute(
+                sa.select(RESULT.c.value)
+                .where(RESULT.c.job_id == job_id)
+                .order_by(RESULT.c.result_type, RESULT.c.point)
+            )
+            .scalars()
+            .all()
+        )
+
+    def load(self) -> dict[tuple[str, JobStatus], int]:
+        """How many jobs are pending and running, by target."""
+        rows = self._connection.execute(
+            sa.select(JOB.c.target, JOB.c.status, sa.func.count())
+            .where(_active())
+            .group_by(JOB.c.target, JOB.c.status)
+        )
+        return {(target, status): number for target, status, number in rows}
+
+    # -- the life of a job
+
+    def claim(
+        self, job_id: UUID, *, worker: str, now: datetime, lease_until: datetime
+    ) -> JobRow | None:
+        """pending -> running; None if the job is not pending."""
+        return self._change(
+            job_id,
+            JobStatus.PENDING,
+            JobStatus.RUNNING,
+            attempt=JOB.c.attempt + 1,
+            worker=worker,
+            started_at=now,
+            lease_until=lease_until,
+        )
+
+    def renew(self, job_id: UUID, attempt: int, lease_until: datetime) -> bool:
+        """Prolongs a lease; False if the attempt does not hold the job any more."""
+        statement = (
+            sa.update(JOB)
+            .where(
+                JOB.c.id == job_id, JOB.c.attempt == attempt, JOB.c.status == JobStatus.RUNNING
+            )
+            .values(lease_until=lease_until)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def finish(
+        self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
+    ) -> JobRow | None:
+        """running -> finished; None if the attempt does not hold the job any more."""
+        return self._change(
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus.FINISHED,
+            attempt_held=attempt,
+            finish_time=now,
+            lease_until=None,
+            method=outcome.method,
+            simulator_version=outcome.simulator_version,
+            parsing_s=outcome.parsing_s,
+            simulating_s=outcome.simulating_s,
+            saving_s=saving_s,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+        )
+
+    def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
+        """Stores results, to be rolled back if the job turns out to be given away."""
+        values = [
+            {
+                "job_id": job_id,
+                "result_type": each.result_type,
+                "point": each.point,
+                "value": each.value,
+            }
+            for each in results
+        ]
+        self._connection.execute(self._insert(RESULT).on_conflict_do_nothing(), values)
+
+    def fail(
+        self,
+        job_id: UUID,
+        outcome: Failed,
+        *,
+        now: datetime,
+        attempt: int | None,
+    ) -> JobRow | None:
+        """To failed: from running if an attempt is given, else from pending."""
+        return self._change(
+            job_id,
+            JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
+            JobStatus.FAILED,
+            attempt_held=attempt,
+            finish_time=now,
+            lease_until=None,
+            error_kind=outcome.kind.value,
+            error_message=outcome.message,
+            simulator_version=outcome.simulator_version,
+            parsing_s=outcome.parsing_s,
+            simulating_s=outcome.simulating_s,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+        )
+
+    def cancel(
+        self, job_id: UUID, held: JobStatus, *, now: datetime, attempt: int | None = None
+    ) -> JobRow | None:
+        """From ``held`` (pending or running, by any attempt or just one) to canceled."""
+        return self._change(
+            job_id,
+            held,
+            JobStatus.CANCELED,
+            attempt_held=attempt,
+            finish_time=now,
+            lease_until=None,
+        )
+
+    def hand_over(self, job_id: UUID, attempt: int) -> JobRow | None:
+        """running -> pending, to be sent again."""
+        return self._change(
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus.PENDING,
+            attempt_held=attempt,
+            lease_until=None,
+            sent_at=None,
+        )
+
+    def _change(
+        self,
+        job_id: UUID,
+        old: JobStatus,
+        new: JobStatus,
+        *,
+        attempt_held: int | None = None,
+        **values: object,
+    ) -> JobRow | None:
+        check_transition(old, new)
+        statement = sa.update(JOB).where(JOB.c.id == job_id, JOB.c.status == old)
+        if attempt_held is not None:
+            statement = statement.where(JOB.c.attempt == attempt_held)
+        return self._one(statement.values(status=new, **values).returning(*JOB.c))
+
+    # -- dispatch and sweep
+
+    def mark_sent(self, job_ids: Sequence[UUID], now: datetime) -> None:
+        """Notes that messages for these jobs are with the broker."""
+        self._connection.execute(
+            sa.update(JOB)
+            .where(JOB.c.id.in_(job_ids), JOB.c.status == JobStatus.PENDING)
+            .values(sent_at=now)
+        )
+
+    def unsent(self, before: datetime, limit: int) -> list[Dispatch]:
+        """Jobs committed before a moment that no message was sent for, oldest first."""
+        rows = self._connection.execute(
+            sa.select(JOB.c.id, JOB.c.target, JOB.c.n_qubits, JOB.c.shots)
+            .where(
+                _active(),
+                JOB.c.status == JobStatus.PENDING,
+                JOB.c.sent_at.is_(None),
+                JOB.c.created_at < before,
+            )
+            .order_by(JOB.c.id)
+            .limit(limit)
+        )
+        return [
+            Dispatch(job_id=job_id, target=target, label=label(target, n_qubits, shots))
+            for job_id, target, n_qubits, shots in rows
+        ]
+
+    def lapsed(self, now: datetime) -> list[tuple[UUID, int, str]]:
+        """Running jobs whose lease has ended: id, attempt, worker."""
+        rows = self._connection.execute(
+            sa.select(JOB.c.id, JOB.c.attempt, JOB.c.worker).where(
+                _active(), JOB.c.status == JobStatus.RUNNING, JOB.c.lease_until < now
+            )
+        )
+        return [(job_id, attempt, worker) for job_id, attempt, worker in rows]
+
+    def active_among(self, job_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of these jobs that are not final."""
+        statement = sa.select(JOB.c.id).where(JOB.c.id.in_(job_ids), _active())
+        return set(self._connection.execute(statement).scalars())
+
+    # -- workers
+
+    def see_worker(self, row: WorkerRow) -> None:
+        """Notes that a worker is there."""
+        values = row.model_dump()
+        statement = self._insert(WORKER).values(values)
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["name"], set_=values)
+        )
+
+    def forget_worker(self, name: str) -> None:
+        """Notes that a worker has stopped."""
+        self._connection.execute(sa.delete(WORKER).where(WORKER.c.name == name))
+
+    def workers(self, seen_after: datetime) -> dict[str, int]:
+        """How many workers each target has, of those seen lately."""
+        rows = self._connection.execute(
+            sa.select(WORKER.c.target, sa.func.count())
+            .where(WORKER.c.seen_at > seen_after)
+            .group_by(WORKER.c.target)
+        )
+        return {target: number for target, number in rows}
+
+    # -- schema
+
+    def revision(self) -> str | None:
+        """The schema's revision; None if the database was never migrated."""
+        return MigrationContext.configure(self._connection).get_current_revision()
+
+    def _one(self, statement: sa.Executable) -> JobRow | None:
+        row = self._connection.execute(statement).mappings().one_or_none()
+        return None if row is None else JobRow(**row)
+
+
+def _active() -> sa.ColumnElement[bool]:
+    # Spelled as the partial index is, without parameters, so that it is used.
+    return sa.literal_column(ACTIVE, sa.Boolean())
+
+
+def label(target: str, n_qubits: int, shots: int) -> str:
+    """What monitors show of a job beside its id."""
+    return f"target={target} qubits={n_qubits} shots={shots}"

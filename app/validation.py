@@ -1,0 +1,217 @@
+"""What a job must be like to be accepted: all that is cheap to tell before it runs.
+
+Every refusal names the field and says what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+
+from app.settings import ServerSettings, TargetSettings
+from qdispatch.errors import InvalidJobError, TooLargeError, UnknownTargetError
+from qdispatch.model import JobSpec, PauliTerm, ResultType
+
+MAX_SEED = 2**63 - 1
+MAX_WORD = 200
+MAX_TAGS = 64
+MAX_EXTRA = 1_000_000
+MAX_TERMS = 100_000
+
+
+def check_request_id(request_id: str) -> None:
+    """Refuses a request_id that cannot name a submission."""
+    if not request_id:
+        raise InvalidJobError("is needed; make a new one for every submission", field="request_id")
+    _check_word(request_id, "request_id")
+
+
+def check_spec(spec: JobSpec, limits: ServerSettings) -> None:
+    """Refuses a job that no target could ever run.
+
+    Raises:
+        InvalidJobError: A field is wrong.
+        TooLargeError: The program is over the limit.
+    """
+    if not spec.program.strip():
+        raise InvalidJobError("is needed; it is empty", field="spec.program")
+    size = len(spec.program.encode())
+    if size > limits.max_program_bytes:
+        raise TooLargeError(
+            f"{size} bytes, at most {limits.max_program_bytes} are allowed"
+            " (server.max_program_bytes)",
+            field="spec.program",
+        )
+    if spec.n_qubits < 1:
+        raise InvalidJobError("must be at least 1", field="spec.n_qubits")
+    _check_word(spec.framework, "spec.framework")
+    _check_word(spec.target, "spec.target")
+    _check_results(spec)
+    _check_sampling(spec, limits)
+    if len(spec.tags) > MAX_TAGS:
+        raise InvalidJobError(f"at most {MAX_TAGS} are allowed", field="spec.tags")
+    for index, tag in enumerate(spec.tags):
+        _check_word(tag, f"spec.tags[{index}]")
+    _check_extra(spec.extra)
+    if spec.time_limit_s is not None and not (
+        spec.time_limit_s > 0 and math.isfinite(spec.time_limit_s)
+    ):
+        raise InvalidJobError("must be a number of seconds above 0", field="spec.time_limit_s")
+
+
+def check_fit(spec: JobSpec, name: str, target: TargetSettings) -> None:
+    """Refuses a job that this target will never run.
+
+    Raises:
+        InvalidJobError: It is too wide, or asks for what the target lacks.
+    """
+    if spec.n_qubits > target.max_qubits:
+        raise InvalidJobError(
+            f"{spec.n_qubits} qubits; target {name} takes at most {target.max_qubits}",
+            field="spec.n_qubits",
+        )
+    if spec.program_format not in target.program_formats:
+        raise InvalidJobError(
+            f"target {name} takes {', '.join(target.program_formats)}", field="spec.program_format"
+        )
+    for index, kind in enumerate(spec.result_types):
+        if kind not in target.result_types:
+            raise InvalidJobError(
+                f"target {name} gives {', '.join(target.result_types)}",
+                field=f"spec.result_types[{index}]",
+            )
+
+
+def candidates(spec: JobSpec, targets: Mapping[str, TargetSettings]) -> list[str]:
+    """Names of the targets that this job may run on, never none.
+
+    Raises:
+        UnknownTargetError: It names a target that does not exist.
+        InvalidJobError: It fits none.
+    """
+    if spec.target:
+        if spec.target not in targets:
+            known = ", ".join(sorted(targets))
+            raise UnknownTargetError(
+                f"there is no target {spec.target!r}; there are: {known}", field="spec.target"
+            )
+        check_fit(spec, spec.target, targets[spec.target])
+        return [spec.target]
+    fitting = []
+    refusal: InvalidJobError | None = None
+    # The widest last, so that the refusal shown is of the one that came closest.
+    for name, target in sorted(targets.items(), key=lambda item: item[1].max_qubits):
+        try:
+            check_fit(spec, name, target)
+        except InvalidJobError as error:
+            refusal = error
+        else:
+            fitting.append(name)
+    if not fitting and refusal is not None:
+        raise refusal
+    return fitting
+
+
+def _check_word(word: str, field: str) -> None:
+    if len(word) > MAX_WORD:
+        raise InvalidJobError(f"at most {MAX_WORD} characters are allowed", field=field)
+    _check_text(word, field)
+
+
+def _check_text(text: str, field: str) -> None:
+    # PostgreSQL's text cannot hold it.
+    if "\0" in text:
+        raise InvalidJobError("must not contain the character NUL", field=field)
+
+
+def _check_results(spec: JobSpec) -> None:
+    if not spec.result_types:
+        allowed = ", ".join(ResultType)
+        raise InvalidJobError(f"ask for one or more of {allowed}", field="spec.result_types")
+    for index, kind in enumerate(spec.result_types):
+        if kind in spec.result_types[:index]:
+            raise InvalidJobError(
+                f"{kind} is asked for twice", field=f"spec.result_types[{index}]"
+            )
+    if ResultType.EXPVAL in spec.result_types:
+        if not spec.observables:
+            raise InvalidJobError(
+                "expval needs at least one observable, such as 'ZZ'", field="spec.observables"
+            )
+        terms = sum(len(each.terms) for each in spec.observables)
+        if terms > MAX_TERMS:
+            raise InvalidJobError(
+                f"{terms} Pauli terms; at most {MAX_TERMS} are allowed", field="spec.observables"
+            )
+    elif spec.observables:
+        raise InvalidJobError(
+            "are only used by expval; add it to result_types or leave them out",
+            field="spec.observables",
+        )
+    for index, observable in enumerate(spec.observables):
+        if not observable.terms:
+            raise InvalidJobError("has no terms", field=f"spec.observables[{index}]")
+        for place, term in enumerate(observable.terms):
+            _check_term(term, spec.n_qubits, f"spec.observables[{index}].terms[{place}]")
+
+
+def _check_term(term: PauliTerm, n_qubits: int, field: str) -> None:
+    foreign = set(term.paulis) - set("IXYZ")
+    if foreign:
+        raise InvalidJobError(
+            f"{term.paulis[:60]!r} is no Pauli string; its letters are I, X, Y and Z",
+            field=f"{field}.paulis",
+        )
+    if not math.isfinite(term.coefficient):
+        raise InvalidJobError("must be a finite number", field=f"{field}.coefficient")
+    if term.qubits is None:
+        # The empty label is the identity, on however many qubits.
+        if term.paulis and len(term.paulis) != n_qubits:
+            raise InvalidJobError(
+                f"{len(term.paulis)} letters for {n_qubits} qubits; give one for each, the"
+                " highest qubit on the left, or name the qubits",
+                field=f"{field}.paulis",
+            )
+        return
+    if len(term.qubits) != len(term.paulis):
+        raise InvalidJobError(
+            f"{len(term.qubits)} qubits for {len(term.paulis)} letters; give one for each",
+            field=f"{field}.qubits",
+        )
+    if len(set(term.qubits)) != len(term.qubits):
+        raise InvalidJobError("a qubit is named twice", field=f"{field}.qubits")
+    if any(not 0 <= qubit < n_qubits for qubit in term.qubits):
+        raise InvalidJobError(
+            f"qubits are numbered from 0 to {n_qubits - 1}", field=f"{field}.qubits"
+        )
+
+
+def _check_sampling(spec: JobSpec, limits: ServerSettings) -> None:
+    if spec.shots == 0 and ResultType.COUNTS in spec.result_types:
+        raise InvalidJobError(
+            "counts needs at least 1 (0 means exact: ask for quasi)", field="spec.shots"
+        )
+    if not 0 <= spec.shots <= limits.max_shots:
+        raise InvalidJobError(
+            f"{spec.shots}; 0 to {limits.max_shots} are allowed (server.max_shots)",
+            field="spec.shots",
+        )
+    if spec.seed is not None and not 0 <= spec.seed <= MAX_SEED:
+        raise InvalidJobError(f"0 to {MAX_SEED} are allowed", field="spec.seed")
+
+
+def _check_extra(extra: str) -> None:
+    if not extra:
+        return
+    if len(extra) > MAX_EXTRA:
+        raise InvalidJobError(f"at most {MAX_EXTRA} characters are allowed", field="spec.extra")
+    _check_text(extra, "spec.extra")
+    try:
+        value = json.loads(extra)
+    except (ValueError, RecursionError) as error:
+        raise InvalidJobError(f"must be a JSON object: {error}", field="spec.extra") from error
+    if not isinstance(value, dict):
+        raise InvalidJobError(
+            'must be a JSON object, such as {"method": "statevector"}', field="spec.extra"
+        )

@@ -1,0 +1,122 @@
+"""What workers do with jobs: claim, renew, finish, fail; and being seen."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from time import monotonic
+from uuid import UUID
+
+from app.jobs import Claim, Failed, Finished
+from app.ports import Clock
+from app.programs import Programs
+from app.records import spec_of
+from app.rows import WorkerRow
+from app.store import Store
+from qdispatch.model import JobStatus
+
+
+class _GivenAwayError(Exception):
+    """Rolls a finish back: the attempt does not hold the job any more."""
+
+
+class WorkService:
+    """The jobs of one installation, as its workers see them.
+
+    Args:
+        store: The database.
+        programs: The program files.
+        clock: Tells the time.
+        lease_s: How long a claim holds unless it is renewed, in seconds.
+    """
+
+    def __init__(self, *, store: Store, programs: Programs, clock: Clock, lease_s: float) -> None:
+        self._store = store
+        self._programs = programs
+        self._clock = clock
+        self.lease_s = lease_s
+
+    def claim(self, job_id: UUID, worker: str) -> Claim | None:
+        """Gives a pending job to a worker; None if it is not to be run (any more)."""
+        now = self._clock()
+        with self._store.write() as tx:
+            row = tx.claim(job_id, worker=worker, now=now, lease_until=self._lease(now))
+        if row is None:
+            return None
+        return Claim(job_id=job_id, attempt=row.attempt, spec=spec_of(row))
+
+    def program(self, job_id: UUID) -> str:
+        """The program of a claimed job.
+
+        Raises:
+            ProgramLostError: The file is gone.
+            UnavailableError: The folder does not answer.
+        """
+        return self._programs.read(job_id)
+
+    def renew(self, claim: Claim) -> bool:
+        """Prolongs a claim; False if the job was canceled or given away: stop."""
+        with self._store.write() as tx:
+            return tx.renew(claim.job_id, claim.attempt, self._lease(self._clock()))
+
+    def finish(self, claim: Claim, outcome: Finished) -> bool:
+        """Ends a job with its results; False if the claim does not hold any more."""
+        started = monotonic()
+        try:
+            with self._store.write() as tx:
+                tx.add_results(claim.job_id, outcome.results)
+                row = tx.finish(
+                    claim.job_id,
+                    claim.attempt,
+                    outcome,
+                    now=self._clock(),
+                    saving_s=monotonic() - started,
+                )
+                if row is None:
+                    raise _GivenAwayError
+        except _GivenAwayError:
+            return False
+        self._programs.delete(claim.job_id)
+        return True
+
+    def fail(self, claim: Claim, outcome: Failed) -> bool:
+        """Ends a job with an error; False if the claim does not hold any more."""
+        with self._store.write() as tx:
+            row = tx.fail(claim.job_id, outcome, now=self._clock(), attempt=claim.attempt)
+        if row is None:
+            return False
+        self._programs.delete(claim.job_id)
+        return True
+
+    def cancel(self, claim: Claim) -> bool:
+        """Ends a job that an operator terminated; False if the claim does not hold any more."""
+        with self._store.write() as tx:
+            row = tx.cancel(
+                claim.job_id, JobStatus.RUNNING, now=self._clock(), attempt=claim.attempt
+            )
+        if row is None:
+            return False
+        self._programs.delete(claim.job_id)
+        return True
+
+    def status(self, job_id: UUID) -> JobStatus | None:
+        """The status of a job; None if there is no such job."""
+        with self._store.read() as tx:
+            row = tx.job(job_id)
+        return None if row is None else row.status
+
+    def report(self, name: str, target: str, concurrency: int) -> None:
+        """Notes that a worker is there."""
+        with self._store.write() as tx:
+            tx.see_worker(
+                WorkerRow(
+                    name=name, target=target, concurrency=concurrency, seen_at=self._clock()
+                )
+            )
+
+    def leave(self, name: str) -> None:
+        """Notes that a worker stops."""
+        with self._store.write() as tx:
+            tx.forget_worker(name)
+
+    def _lease(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self.lease_s)
