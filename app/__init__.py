@@ -1,0 +1,1 @@
+"""What the service is: knows no wire, no broker and no quantum SDK."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ _LOCK: Final = 0x7164
 
 def migrate(settings: Settings) -> None:
     """Brings the database to the current schema; does nothing if it is there."""
+    _hush_alembic()
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = make_engine(settings.database)
@@ -44,6 +46,7 @@ def open_store(settings: Settings) -> Store:
         SettingsError: The database was never migrated, or is of another version.
         UnavailableError: It does not answer.
     """
+    _hush_alembic()
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(make_engine(settings.database))
@@ -56,6 +59,11 @@ def open_store(settings: Settings) -> Store:
             " run `python -m app migrate`"
         )
     return store
+
+
+def _hush_alembic() -> None:
+    # It tells at INFO what database it found, each time it is asked for the revision.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
 
 
 def _config() -> Config:

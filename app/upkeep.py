@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -52,6 +52,11 @@ class Upkeep:
         for dispatch in unsent:
             self._dispatcher.send(dispatch)
         return len(unsent)
+
+    def mark_sent(self, job_ids: Sequence[UUID]) -> None:
+        """Notes that the broker has the messages for these jobs."""
+        with self._store.write() as tx:
+            tx.mark_sent(job_ids, self._clock())
 
     def recover(self) -> int:
         """Takes jobs from workers that were not heard of; returns how many.

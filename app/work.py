@@ -87,6 +87,11 @@ class WorkService:
         self._programs.delete(claim.job_id)
         return True
 
+    def hand_over(self, claim: Claim) -> bool:
+        """Gives a job back that this worker cannot end; the sweep sends it again."""
+        with self._store.write() as tx:
+            return tx.hand_over(claim.job_id, claim.attempt) is not None
+
     def cancel(self, claim: Claim) -> bool:
         """Ends a job that an operator terminated; False if the claim does not hold any more."""
         with self._store.write() as tx:

@@ -1,7 +1,9 @@
 """The neutral form of a circuit: what the parser makes and every simulator takes.
 
 Qubits and classical bits are plain indices, in the order of their
-declaration. A list of operations is run from first to last.
+declaration. Negative classical bits hold a program's integer variables: they
+take part in conditions and in no outcome. A list of operations is run from
+first to last.
 """
 
 from __future__ import annotations
@@ -52,6 +54,14 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class Store:
+    """Writes the lowest bits of a value into classical bits; the first takes the lowest."""
+
+    clbits: tuple[int, ...]
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Bits:
     """The unsigned value of some classical bits; the first is the lowest."""
 
@@ -81,6 +91,7 @@ OPERATORS: Final[Mapping[str, Callable[..., int]]] = {
     "&&": lambda a, b: int(bool(a) and bool(b)), "||": lambda a, b: int(bool(a) or bool(b)),
     "!": lambda a: int(not a),
     "&": operator.and_, "|": operator.or_, "^": operator.xor,
+    "+": operator.add, "*": operator.mul, "<<": operator.lshift, ">>": operator.rshift,
 }  # fmt: skip
 
 
@@ -116,7 +127,7 @@ class Loop:
     body: tuple[Op, ...]
 
 
-Op: TypeAlias = Gate | Measure | Reset | Branch | Loop
+Op: TypeAlias = Gate | Measure | Reset | Store | Branch | Loop
 
 
 @dataclass(frozen=True, kw_only=True)

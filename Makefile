@@ -1,0 +1,66 @@
+# The commands of README and CI. Needs Python 3.11 and make, nothing else.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+UV     := $(BIN)/uv
+
+PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
+# Code generated for protobuf 6.30 runs with every later runtime; clients may
+# have packages beside them that hold protobuf below 7.
+PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<80' \
+          python -m grpc_tools.protoc -I rpc/proto
+
+.PHONY: run test unit check proto lock clean install
+.DEFAULT_GOAL := run
+
+# -- use
+
+run: $(READY)  ## Start the service and run three jobs; EXIT=1 stops afterwards.
+	$(BIN)/python -m app up $(if $(FLOWER),--flower) --run "$(BIN)/python examples/three_frameworks.py" $(if $(EXIT),--exit)
+
+install: $(READY)
+
+$(READY): requirements.lock requirements-dev.lock pyproject.toml client/pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip sync --quiet --python $(BIN)/python requirements.lock requirements-dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e client -e .
+	touch $(READY)
+
+# -- prove
+
+test: $(READY)
+	$(BIN)/pytest
+
+unit: $(READY)
+	$(BIN)/pytest tests/unit
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory check-proto
+	$(MAKE) --no-print-directory check-compose
+
+check-proto: $(READY)
+	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(PROTOC) --python_out=$$fresh --grpc_python_out=$$fresh --pyi_out=$$fresh $(PROTO) && \
+	for file in $$fresh/qdispatch/v1/*; do \
+	  diff -u client/src/qdispatch/v1/$$(basename $$file) $$file || \
+	  { echo "generated code is out of date: run 'make proto'"; exit 1; }; done
+
+# -- maintain
+
+proto: $(READY)
+	$(PROTOC) --python_out=client/src --grpc_python_out=client/src --pyi_out=client/src $(PROTO)
+
+lock: $(READY)  ## Pin the newest versions that fit together.
+	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+	  --no-emit-package qdispatch pyproject.toml client/pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+	  --group dev -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

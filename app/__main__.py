@@ -1,0 +1,114 @@
+"""`python -m app`: starts the service, migrates its database, asks for its health."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from signal import pause
+
+from app.database import migrate
+from app.settings import load_settings
+from qdispatch.client import ADDRESS_VARIABLE, Client
+from qdispatch.errors import QDispatchError
+from qdispatch.model import TargetInfo
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except QDispatchError as error:
+        sys.stderr.write(f"qdispatch: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="start server, workers and sweep, until Ctrl-C")
+    up.add_argument(
+        "--flower",
+        nargs="?",
+        const="127.0.0.1:5555",
+        metavar="HOST:PORT",
+        help="start the dashboard too (default address: %(const)s)",
+    )
+    _add_run(up)
+    up.set_defaults(command=_up)
+
+    ready = commands.add_parser("ready", help="wait until every target has a worker")
+    _add_run(ready)
+    ready.set_defaults(command=_ready)
+
+    schema = commands.add_parser("migrate", help="bring the database to the current schema")
+    schema.set_defaults(command=_migrate)
+
+    health = commands.add_parser("health", help="exit with 0 if the server is serving")
+    health.add_argument("--address", help="HOST:PORT (default: server.address)")
+    health.set_defaults(command=_health)
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", metavar="CMD", help="run a command once all is ready")
+    parser.add_argument("--exit", action="store_true", help="stop when that has ended")
+
+
+def _up(options: argparse.Namespace) -> int:
+    from app.up import up
+
+    return up(load_settings(), flower=options.flower, run=options.run, leave=options.exit)
+
+
+def _ready(options: argparse.Namespace) -> int:
+    from app.up import wait_until_ready
+
+    settings = load_settings()
+    targets = wait_until_ready(settings)
+    _say(f"ready on {settings.server.address}: {', '.join(map(_describe, targets))}")
+    code = 0
+    if options.run:
+        environment = os.environ | {ADDRESS_VARIABLE: settings.server.address}
+        code = subprocess.run(shlex.split(options.run), env=environment, check=False).returncode
+    if options.exit:
+        return code
+    if code:
+        _say(f"the command ended with exit code {code}; the service goes on")
+    _say("serving; Ctrl-C stops")
+    while True:
+        pause()
+
+
+def _describe(target: TargetInfo) -> str:
+    return f"{target.name} ({target.max_qubits} qubits)"
+
+
+def _migrate(_options: argparse.Namespace) -> int:
+    migrate(load_settings())
+    _say("the database is at the current schema")
+    return 0
+
+
+def _health(options: argparse.Namespace) -> int:
+    address = options.address or load_settings().server.address
+    with Client(address, timeout_s=3.0) as client:
+        serving = client.is_serving()
+    _say(f"{address} is {'' if serving else 'not '}serving")
+    return 0 if serving else 1
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

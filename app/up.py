@@ -1,0 +1,132 @@
+"""`python -m app up`: all processes of the embedded default, in one terminal."""
+
+from __future__ import annotations
+
+import ctypes
+import shlex
+import signal
+import socket
+import sys
+import time
+from typing import Any, Final
+
+import honcho.manager
+from honcho.manager import Manager
+from honcho.process import Process
+
+from app.database import migrate
+from app.settings import PROJECT, Settings
+from qdispatch.client import Client
+from qdispatch.errors import QDispatchError
+from qdispatch.model import TargetInfo
+
+# prctl(2): the signal that a process gets when its parent dies.
+_PR_SET_PDEATHSIG: Final = 1
+
+_READY_S: Final = 120.0
+# How long processes may take to stop before they are killed; honcho's own
+# 5 s are short for a worker that ends its connections.
+_STOP_S: Final = 20
+_POLL_S: Final = 0.1
+
+
+class _Child(Process):  # type: ignore[misc]
+    """A process that does not outlive this one, even if this one is killed."""
+
+    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
+        """Runs it, in the helper process that honcho keeps for each."""
+        die_with_parent()
+        start = self._child_ctor
+        self._child_ctor = lambda *args, **kwargs: start(
+            *args, preexec_fn=die_with_parent, **kwargs
+        )
+        super().run(events, ignore_signals)
+
+
+def die_with_parent() -> None:
+    """Has the kernel kill this process when its parent dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def up(settings: Settings, *, flower: str | None, run: str | None, leave: bool) -> int:
+    """Starts everything, and stops everything when one of it ends.
+
+    Args:
+        settings: What to start.
+        flower: HOST:PORT for the dashboard, or None for none.
+        run: A command to run once all is ready, with QDISPATCH_ADDRESS set.
+        leave: Whether to stop when ``run`` has ended.
+
+    Returns:
+        The exit code: of ``run`` if it was to leave then, of the first process
+        that ended otherwise.
+    """
+    settings.check_machine()
+    migrate(settings)
+    honcho.manager.KILL_WAIT = _STOP_S
+    manager = Manager()
+    manager._process_ctor = _Child  # noqa: SLF001 - honcho has no other way in
+    python = [sys.executable, "-u", "-m"]
+    add = _adder(manager)
+    add("server", [*python, "rpc"])
+    add("sweep", [*python, "tasks.sweep"])
+    for target in settings.targets:
+        add(target, [*python, *_worker(target)])
+    if flower:
+        host, _, port = flower.rpartition(":")
+        add("flower", [*python, *_flower(host or "127.0.0.1", port)])
+    ready = [*python, "app", "ready"]
+    if run:
+        ready += ["--run", run]
+    if leave:
+        ready += ["--exit"]
+    add("jobs" if run else "ready", ready)
+    manager.loop()
+    code: int = manager.returncode or 0
+    # Ctrl-C and SIGTERM are how this is meant to be ended.
+    stopped = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+    return 0 if code in stopped and not leave else code
+
+
+def _adder(manager: Manager) -> Any:
+    def add(name: str, command: list[str]) -> None:
+        manager.add_process(name, f"exec {shlex.join(command)}", cwd=str(PROJECT))
+
+    return add
+
+
+def _worker(target: str) -> list[str]:
+    return [
+        "celery", "-A", "tasks", "-q", "worker", "-Q", target,
+        "-n", f"{target}@{socket.gethostname()}", "-l", "INFO",
+        # They would look for workers of the same kind; there are none.
+        "--without-mingle", "--without-gossip",
+    ]  # fmt: skip
+
+
+def _flower(host: str, port: str) -> list[str]:
+    return ["celery", "-A", "tasks", "flower", f"--address={host}", f"--port={port}"]
+
+
+def wait_until_ready(settings: Settings) -> list[TargetInfo]:
+    """Waits until the server answers and every target has a worker.
+
+    Raises:
+        QDispatchError: That took too long.
+    """
+    until = time.monotonic() + _READY_S
+    with Client(settings.server.address, timeout_s=2.0) as client:
+        while True:
+            try:
+                targets = client.targets()
+            except QDispatchError:
+                targets = []
+            missing = [each.name for each in targets if not each.workers_online]
+            if targets and not missing:
+                return targets
+            if time.monotonic() > until:
+                waited_for = ", ".join(missing) or "the server"
+                raise QDispatchError(f"not ready after {_READY_S:g} s: {waited_for}")
+            time.sleep(_POLL_S)
+
+

@@ -1,0 +1,60 @@
+"""The server process: wires the parts together and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from threading import Event
+
+from app.database import open_store
+from app.logs import set_up_logging
+from app.ports import utc_now
+from app.programs import Programs
+from app.service import JobService
+from app.settings import Settings, load_settings
+from qdispatch.errors import QDispatchError
+from rpc.server import build_server
+from tasks.celery import make_celery
+from tasks.dispatch import BackgroundDispatcher
+
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, stop: Event) -> None:
+    """Serves until ``stop`` is set."""
+    store = open_store(settings)
+    dispatcher = BackgroundDispatcher(make_celery(settings, results=False))
+    service = JobService(
+        settings=settings,
+        store=store,
+        programs=Programs(settings.programs),
+        dispatcher=dispatcher,
+        clock=utc_now,
+    )
+    server = build_server(service, settings.server)
+    dispatcher.start(on_sent=service.mark_sent)
+    server.start()
+    _log.info("serving on %s", settings.server.address)
+    stop.wait()
+    server.stop(settings.server.grace_s)
+    dispatcher.close(settings.server.grace_s)
+    store.close()
+
+
+def main() -> int:
+    """Runs the server; returns the exit code."""
+    set_up_logging()
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        serve(load_settings(), stop)
+    except QDispatchError as error:
+        sys.stderr.write(f"qdispatch: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

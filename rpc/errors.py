@@ -1,0 +1,47 @@
+"""The one table from errors to gRPC's codes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, NoReturn
+
+import grpc
+
+from qdispatch import errors
+from qdispatch.v1 import qdispatch_pb2 as pb
+
+_log = logging.getLogger(__name__)
+
+#: Key of the trailing metadata that holds a serialized qdispatch.v1.ErrorDetail.
+DETAIL_KEY: Final = "qdispatch-error-bin"
+
+#: First match counts.
+CODES: Final[tuple[tuple[type[errors.QDispatchError], grpc.StatusCode], ...]] = (
+    (errors.InvalidJobError, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.UnknownTargetError, grpc.StatusCode.NOT_FOUND),
+    (errors.JobNotFoundError, grpc.StatusCode.NOT_FOUND),
+    (errors.RequestConflictError, grpc.StatusCode.ALREADY_EXISTS),
+    (errors.TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.UnavailableError, grpc.StatusCode.UNAVAILABLE),
+)
+
+
+def abort(context: grpc.ServicerContext, error: Exception, call: str) -> NoReturn:
+    """Ends a call with the code of an error.
+
+    Args:
+        context: Of the call.
+        error: What went wrong. One that the table does not have is a defect:
+            it is logged, and the client is told no more than that.
+        call: Names the call, and the job if there is one, in the log.
+    """
+    for kind, code in CODES:
+        if isinstance(error, kind):
+            if isinstance(error, errors.RequestError):
+                detail = pb.ErrorDetail(field=error.field).SerializeToString()
+                context.set_trailing_metadata(((DETAIL_KEY, detail),))
+            context.abort(code, str(error))
+    _log.error("%s failed", call, exc_info=error)
+    context.abort(
+        grpc.StatusCode.INTERNAL, "a defect of the service; its log has the details"
+    )

@@ -1,0 +1,1 @@
+"""How work is executed: dispatch, workers, engines, simulators."""

@@ -1,0 +1,106 @@
+"""Celery's application: made by a function, and once, for `celery -A tasks`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from app.settings import Settings, SettingsError, load_settings
+from tasks import transport
+
+#: Highest of a queue's priorities, 0 to this.
+MAX_PRIORITY: Final = 9
+
+
+def make_celery(settings: Settings, *, results: bool) -> Celery:
+    """An application for one installation.
+
+    Args:
+        settings: Where broker and result backend are, and the targets.
+        results: Whether it reads or writes results: workers and operators do.
+            Without, publishing does not need the result backend.
+    """
+    transport.register()
+    celery = Celery("tasks", set_as_current=results)
+    celery.conf.update(
+        **_broker(settings),
+        **(_results(settings) if results else {"result_backend": "disabled://"}),
+        # The task and the worker's set-up, loaded by workers only.
+        include=["tasks.worker"],
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_queues=[_queue(name) for name in settings.targets],
+        task_default_queue=next(iter(settings.targets)),
+        task_create_missing_queues=False,
+        # A message is acknowledged when its job has ended, and each slot holds
+        # one: a busy worker leaves the next job to a free one.
+        task_acks_late=True,
+        task_acks_on_failure_or_timeout=True,
+        worker_prefetch_multiplier=1,
+        worker_pool="prefork",
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        result_expires=settings.result_expires_s,
+        broker_connection_retry_on_startup=True,
+        enable_utc=True,
+        worker_hijack_root_logger=True,
+        worker_log_format="%(asctime)s %(levelname)s %(message)s",
+        worker_task_log_format="%(asctime)s %(levelname)s %(message)s",
+    )
+    return celery
+
+
+def _queue(name: str) -> Queue:
+    # These arguments can never change: RabbitMQ refuses to declare a queue
+    # anew with others.
+    return Queue(
+        name,
+        Exchange("qdispatch", type="direct", durable=True),
+        routing_key=name,
+        durable=True,
+        queue_arguments={"x-max-priority": MAX_PRIORITY},
+    )
+
+
+def _broker(settings: Settings) -> dict[str, Any]:
+    if settings.embedded_broker:
+        folder = settings.data_dir / "broker"
+        return {
+            "broker_url": f"{transport.SCHEME}://local",
+            "broker_transport_options": {"folder": str(folder)},
+            # The timer's thread sleeps for so long, and a stop waits for it.
+            "worker_timer_precision": 0.2,
+        }
+    return {
+        "broker_url": settings.broker_url.get_secret_value(),
+        "broker_transport_options": {"confirm_publish": True},
+        "broker_connection_timeout": 3.0,
+    }
+
+
+def _results(settings: Settings) -> dict[str, Any]:
+    url = settings.result_backend.get_secret_value()
+    if not url:
+        folder = settings.data_dir / "celery-results"
+        folder.mkdir(parents=True, exist_ok=True)
+        return {"result_backend": folder.as_uri()}
+    return {
+        "result_backend": url,
+        "redis_socket_connect_timeout": 2.0,
+        "redis_socket_timeout": 2.0,
+        "redis_backend_health_check_interval": 30,
+        # A worker that cannot store Celery's record goes on without: the
+        # database has the truth.
+        "result_backend_transport_options": {"retry_policy": {"timeout": 2.0, "max_retries": 1}},
+    }
+
+
+try:
+    settings = load_settings()
+except SettingsError as error:
+    # Celery's command line would show a traceback of this import.
+    raise SystemExit(f"qdispatch: {error}") from error
+app = make_celery(settings, results=True)

@@ -1,0 +1,509 @@
+"""OpenQASM 3 to the neutral form.
+
+The text is parsed with the reference parser (openqasm3), and its tree is run
+as far as it can be before the simulation: declarations, constants, `for`
+loops and gate definitions are gone afterwards, conditions on measured bits
+are left. OpenQASM 3 Live Specification, https://openqasm.com.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tasks.circuit import (
+    Branch,
+    Circuit,
+    Constant,
+    Expression,
+    Gate,
+    Loop,
+    Measure,
+    Op,
+    Operation,
+    Reset,
+    Store,
+)
+from tasks.lowering import MAX_OPERATIONS, Expansion, checked, neutral, unsupported
+from tasks.openqasm3_gates import (
+    Modified,
+    as_qiskit,
+    fast_form,
+    modify,
+    phase_gate,
+    standard_gates,
+)
+from tasks.openqasm3_tree import tree
+from tasks.openqasm3_values import (
+    CONSTANTS,
+    Clbits,
+    Evaluator,
+    Qubits,
+    at,
+    fail,
+    method_name,
+)
+
+#: Bits of an `int` or `uint` variable that says no size.
+_INT_BITS: Final = 32
+
+#: Statements that are not run, and what they are called in OpenQASM.
+_UNSUPPORTED: Final = {
+    "SubroutineDefinition": "a subroutine (def)",
+    "ExternDeclaration": "extern",
+    "CalibrationStatement": "cal",
+    "CalibrationDefinition": "defcal",
+    "CalibrationGrammarDeclaration": "defcalgrammar",
+    "BreakStatement": "break",
+    "ContinueStatement": "continue",
+    "ReturnStatement": "return",
+    "ExpressionStatement": "an expression as a statement",
+}
+
+#: Statements that change nothing in an ideal simulation.
+_IDLE: Final = frozenset({"QuantumBarrier", "DelayInstruction", "Pragma", "CalibrationGrammar"})
+
+
+def read(text: str, max_qubits: int) -> Circuit:
+    """Reads an OpenQASM 3 program.
+
+    Raises:
+        SimulationError: The program is wrong, or has a construct that is not
+            supported, which the message names.
+    """
+    return Reader(max_qubits).read(tree(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """A gate that the program defines."""
+
+    params: tuple[str, ...]
+    qubits: tuple[str, ...]
+    body: Sequence[Any]
+    size: int
+
+
+class Reader:
+    """Runs one tree.
+
+    Args:
+        max_qubits: The most qubits that may be declared.
+    """
+
+    def __init__(self, max_qubits: int) -> None:
+        self._max_qubits = max_qubits
+        self._n_qubits = self._n_clbits = self._n_hidden = 0
+        self._scopes: list[dict[str, Any]] = [{}]
+        self._values = Evaluator(self._lookup)
+        self._definitions: dict[str, _Definition] = {}
+        self._expansions: dict[object, Expansion] = {}
+        self._modified = Modified()
+        self._ops: list[Op] = []
+        self._phase = 0.0
+        self._steps = 0
+        self._ended = False
+
+    def read(self, tree: Any) -> Circuit:
+        """The circuit of a whole program."""
+        self._block(tree.statements)
+        return Circuit(
+            n_qubits=self._n_qubits,
+            n_clbits=self._n_clbits,
+            ops=tuple(self._ops),
+            global_phase=self._phase,
+        )
+
+    def _block(self, statements: Sequence[Any]) -> None:
+        for statement in statements:
+            if self._ended:
+                return
+            self._step(statement)
+            name = type(statement).__name__
+            if name in _IDLE:
+                continue
+            method: Callable[[Any], None] | None = getattr(self, method_name(name), None)
+            if method is None:
+                construct = _UNSUPPORTED.get(name, name)
+                raise unsupported(f"{at(statement)}{construct} is not supported")
+            method(statement)
+
+    def _step(self, node: Any, times: int = 1) -> None:
+        self._steps += times
+        if self._steps > MAX_OPERATIONS:
+            raise unsupported(f"{at(node)}the program has more than {MAX_OPERATIONS:,} operations")
+
+    @contextmanager
+    def _scope(self, names: dict[str, Any] | None = None) -> Iterator[None]:
+        self._scopes.append(names or {})
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    def _collect(self, statements: Sequence[Any]) -> tuple[Op, ...]:
+        """The operations of a block that may or may not run."""
+        outer, self._ops = self._ops, []
+        with self._scope():
+            self._block(statements)
+        inner, self._ops = self._ops, outer
+        if self._ended:
+            raise unsupported("end inside of a block is not supported")
+        return tuple(inner)
+
+    def _lookup(self, name: str) -> Any:
+        for scope in reversed(self._scopes):
+            if name in scope:
+                return scope[name]
+        if name.startswith("$") and name[1:].isdigit():
+            return self._hardware_qubit(int(name[1:]))
+        return CONSTANTS.get(name)
+
+    def _hardware_qubit(self, index: int) -> Qubits:
+        if index >= self._max_qubits:
+            raise unsupported(f"qubit ${index}: this target takes at most {self._max_qubits}")
+        self._n_qubits = max(self._n_qubits, index + 1)
+        return Qubits((index,), is_register=False)
+
+    def _bind(self, node: Any, name: str, value: Any) -> None:
+        if name in self._scopes[-1]:
+            fail(node, f"{name!r} is already defined")
+        self._scopes[-1][name] = value
+
+    # Declarations
+
+    def _include(self, node: Any) -> None:
+        if node.filename not in ("stdgates.inc", "qelib1.inc"):
+            fail(node, "only stdgates.inc can be included")
+
+    def _qubit_declaration(self, node: Any) -> None:
+        size = 1 if node.size is None else self._values.integer(node.size)
+        if size < 1:
+            fail(node, "a register needs a positive size")
+        if self._n_qubits + size > self._max_qubits:
+            raise unsupported(
+                f"{at(node)}the program declares more than {self._max_qubits} qubits, which is"
+                " the most that this target takes"
+            )
+        indices = tuple(range(self._n_qubits, self._n_qubits + size))
+        self._n_qubits += size
+        self._bind(node, node.qubit.name, Qubits(indices, node.size is not None))
+
+    def _classical_declaration(self, node: Any) -> None:
+        kind = type(node.type).__name__
+        if kind not in {"BitType", "IntType", "UintType", "BoolType"}:
+            raise unsupported(f"{at(node)}a variable of {kind} is not supported")
+        declared = getattr(node.type, "size", None)
+        size = 1 if kind in {"BitType", "BoolType"} else _INT_BITS
+        if declared is not None:
+            size = self._values.integer(declared)
+        if not 1 <= size <= 65_536:
+            fail(node, "a size from 1 to 65536 is needed")
+        visible = kind == "BitType" and len(self._scopes) == 1
+        bits = Clbits(self._new_bits(size, visible=visible), kind != "BoolType" and size > 0)
+        if kind == "BitType":
+            bits = Clbits(bits.indices, declared is not None)
+        if node.init_expression is not None:
+            self._assign(node, bits, node.init_expression)
+        elif not visible:
+            self._ops.append(Store(bits.indices, Constant(0)))
+        self._bind(node, node.identifier.name, bits)
+
+    def _new_bits(self, size: int, *, visible: bool) -> tuple[int, ...]:
+        if visible:
+            self._n_clbits += size
+            return tuple(range(self._n_clbits - size, self._n_clbits))
+        self._n_hidden += size
+        return tuple(range(-self._n_hidden, size - self._n_hidden))
+
+    def _constant_declaration(self, node: Any) -> None:
+        value = self._values.value(node.init_expression)
+        if not isinstance(value, int | float):
+            fail(node, f"constant {node.identifier.name!r} is not a number")
+        if type(node.type).__name__ in {"FloatType", "AngleType"}:
+            value = float(value)
+        self._bind(node, node.identifier.name, value)
+
+    def _io_declaration(self, node: Any) -> None:
+        if node.io_identifier.name == "output":
+            node.init_expression = None
+            self._classical_declaration(node)
+            return
+        fail(node, f"input {node.identifier.name!r} has no value; bind it before submitting")
+
+    def _alias_statement(self, node: Any) -> None:
+        self._bind(node, node.target.name, self._values.value(node.value))
+
+    # Gates
+
+    def _quantum_gate_definition(self, node: Any) -> None:
+        name = node.name.name
+        if name in self._definitions:
+            fail(node, f"gate {name!r} is already defined")
+        size = 0
+        for each in node.body:
+            if type(each).__name__ in _IDLE:
+                continue
+            if type(each).__name__ not in {"QuantumGate", "QuantumPhase"}:
+                raise unsupported(f"{at(each)}only gates are supported in the body of a gate")
+            inner = getattr(getattr(each, "name", None), "name", "")
+            size += self._definitions[inner].size if inner in self._definitions else 1
+        self._definitions[name] = _Definition(
+            tuple(each.name for each in node.arguments),
+            tuple(each.name for each in node.qubits),
+            node.body,
+            size,
+        )
+
+    def _quantum_gate(self, node: Any) -> None:
+        name = node.name.name
+        params = checked(name, [self._values.number(each) for each in node.arguments])
+        modifiers = tuple(
+            (
+                each.modifier.name,
+                1.0 if each.argument is None else self._values.number(each.argument),
+            )
+            for each in node.modifiers
+        )
+        targets = list(self._broadcast(node))
+        self._step(node, len(targets))
+        n_qubits = len(node.qubits)
+        if (
+            not modifiers
+            and name not in self._definitions
+            and fast_form(name, len(params), n_qubits)
+        ):
+            for qubits in targets:
+                gate = neutral(name, params, qubits)
+                if gate is not None:
+                    self._ops.append(gate)
+            return
+        expansion = self._expansion(node, name, params, modifiers)
+        self._apply(node, expansion, targets)
+
+    def _quantum_phase(self, node: Any) -> None:
+        angle = checked("gphase", [self._values.number(node.argument)])[0]
+        gate: Any = None
+        for each in reversed(node.modifiers):
+            modifier = each.modifier.name
+            argument = 1.0 if each.argument is None else self._values.number(each.argument)
+            if gate is not None:
+                gate = modify(gate, modifier, argument)
+            elif modifier == "inv":
+                angle = -angle
+            elif modifier == "pow":
+                angle *= argument
+            else:
+                gate = phase_gate(angle, on_zero=modifier == "negctrl")
+                if argument > 1:
+                    gate = modify(gate, modifier, argument - 1)
+        if gate is None:
+            self._phase += angle
+            return
+        if len(node.qubits) != gate.num_qubits:
+            fail(node, f"gphase needs {gate.num_qubits} qubits here, not {len(node.qubits)}")
+        self._apply(node, self._modified.expand(gate), list(self._broadcast(node)))
+
+    def _apply(self, node: Any, expansion: Expansion, targets: Sequence[tuple[int, ...]]) -> None:
+        self._step(node, len(expansion.gates) * len(targets))
+        for qubits in targets:
+            self._phase += expansion.phase
+            self._ops.extend(
+                Gate(gate.name, tuple(qubits[local] for local in gate.qubits), gate.params)
+                for gate in expansion.gates
+            )
+
+    def _expansion(
+        self,
+        node: Any,
+        name: str,
+        params: tuple[float, ...],
+        modifiers: tuple[tuple[str, float], ...],
+    ) -> Expansion:
+        key = (name, params, modifiers)
+        found = self._expansions.get(key)
+        if found is None:
+            found = self._expansions[key] = self._expand(node, name, params, modifiers)
+        return found
+
+    def _expand(
+        self,
+        node: Any,
+        name: str,
+        params: tuple[float, ...],
+        modifiers: tuple[tuple[str, float], ...],
+    ) -> Expansion:
+        gate: Any
+        if name in self._definitions:
+            expansion = self._define(node, name, params)
+            if not modifiers:
+                self._check_arity(node, name, len(self._definitions[name].qubits))
+                return expansion
+            gate = as_qiskit(name, len(self._definitions[name].qubits), expansion)
+        else:
+            standard = standard_gates().get(name)
+            if standard is None:
+                fail(node, f"gate {name!r} is not defined")
+            if len(params) != standard.n_params:
+                fail(node, f"gate {name} takes {standard.n_params} parameters, not {len(params)}")
+            gate = standard.make(*params)
+        for modifier, argument in reversed(modifiers):
+            gate = modify(gate, modifier, argument)
+        self._check_arity(node, name, gate.num_qubits)
+        return self._modified.expand(gate)
+
+    def _check_arity(self, node: Any, name: str, n_qubits: int) -> None:
+        if len(node.qubits) != n_qubits:
+            fail(node, f"gate {name} acts on {n_qubits} qubits here, not on {len(node.qubits)}")
+
+    def _define(self, node: Any, name: str, params: tuple[float, ...]) -> Expansion:
+        """Runs the body of a gate on qubits 0 to n - 1."""
+        known = self._expansions.get((name, params, ()))
+        if known is not None:
+            return known
+        definition = self._definitions[name]
+        if len(params) != len(definition.params):
+            fail(node, f"gate {name} takes {len(definition.params)} parameters, not {len(params)}")
+        if definition.size > MAX_OPERATIONS:
+            raise unsupported(
+                f"gate {name} expands to {definition.size:,} operations;"
+                f" at most {MAX_OPERATIONS:,} are run"
+            )
+        names: dict[str, Any] = dict(zip(definition.params, params, strict=True))
+        for place, qubit in enumerate(definition.qubits):
+            names[qubit] = Qubits((place,), is_register=False)
+        # Of what is around it, a gate sees constants only.
+        constants = {k: v for k, v in self._scopes[0].items() if isinstance(v, int | float)}
+        outer = self._ops, self._phase, self._scopes
+        self._ops, self._phase, self._scopes = [], 0.0, [constants, names]
+        try:
+            self._block(definition.body)
+            gates = tuple(each for each in self._ops if isinstance(each, Gate))
+            expansion = Expansion(gates, self._phase)
+        finally:
+            self._ops, self._phase, self._scopes = outer
+        self._expansions[name, params, ()] = expansion
+        return expansion
+
+    def _broadcast(self, node: Any) -> Iterator[tuple[int, ...]]:
+        operands = [self._qubits(each) for each in node.qubits]
+        sizes = {len(each.indices) for each in operands if each.is_register}
+        if len(sizes) > 1:
+            fail(node, "registers of different sizes cannot be combined")
+        times = sizes.pop() if sizes else 1
+        for place in range(times):
+            qubits = tuple(
+                each.indices[place] if each.is_register else each.indices[0] for each in operands
+            )
+            if len(set(qubits)) != len(qubits):
+                fail(node, "a gate acts twice on the same qubit")
+            yield qubits
+
+    def _qubits(self, node: Any) -> Qubits:
+        value = self._values.value(node)
+        if not isinstance(value, Qubits):
+            fail(node, "qubits are needed here")
+        return value
+
+    # Measurements and classical values
+
+    def _quantum_measurement_statement(self, node: Any) -> None:
+        if node.target is None:
+            measured = self._qubits(node.measure.qubit)
+            bits = Clbits(self._new_bits(len(measured.indices), visible=False), True)
+        else:
+            bits = self._values.value(node.target)
+        self._measure(node, bits, node.measure.qubit)
+
+    def _measure(self, node: Any, bits: Any, qubit: Any) -> None:
+        qubits = self._qubits(qubit)
+        if not isinstance(bits, Clbits):
+            fail(node, "a measurement needs bits to go into")
+        if len(qubits.indices) != len(bits.indices):
+            fail(node, f"{len(qubits.indices)} qubits do not fit into {len(bits.indices)} bits")
+        self._ops.extend(map(Measure, qubits.indices, bits.indices))
+
+    def _quantum_reset(self, node: Any) -> None:
+        self._ops.extend(map(Reset, self._qubits(node.qubits).indices))
+
+    def _classical_assignment(self, node: Any) -> None:
+        bits = self._values.value(node.lvalue)
+        if not isinstance(bits, Clbits):
+            fail(node, "only variables can be assigned to")
+        if node.op.name == "=":
+            self._assign(node, bits, node.rvalue)
+            return
+        symbol = node.op.name[:-1]
+        if symbol not in {"+", "*", "&", "|", "^", "<<", ">>"}:
+            raise unsupported(f"{at(node)}{node.op.name} is not supported")
+        value = Operation(symbol, (bits.expression, self._values.expression(node.rvalue)))
+        self._ops.append(Store(bits.indices, value))
+
+    def _assign(self, node: Any, bits: Clbits, value: Any) -> None:
+        if type(value).__name__ == "QuantumMeasurement":
+            self._measure(node, bits, value.qubit)
+        else:
+            self._ops.append(Store(bits.indices, self._values.expression(value)))
+
+    # Control flow
+
+    def _branching_statement(self, node: Any) -> None:
+        condition = self._values.value(node.condition)
+        if isinstance(condition, int | float):
+            with self._scope():
+                self._block(node.if_block if condition else node.else_block)
+            return
+        then = self._collect(node.if_block)
+        otherwise = self._collect(node.else_block)
+        self._ops.append(Branch(self._values.expression(node.condition), then, otherwise))
+
+    def _while_loop(self, node: Any) -> None:
+        condition = self._values.expression(node.while_condition)
+        self._ops.append(Loop(condition, self._collect(node.block)))
+
+    def _for_in_loop(self, node: Any) -> None:
+        numbers = self._values.value(node.set_declaration)
+        if not isinstance(numbers, range | list):
+            raise unsupported(f"{at(node)}for over anything but whole numbers is not supported")
+        self._step(node, len(numbers))
+        for number in numbers:
+            with self._scope({node.identifier.name: number}):
+                self._block(node.block)
+
+    def _switch_statement(self, node: Any) -> None:
+        target = self._values.value(node.target)
+        cases = [
+            ([self._values.integer(each) for each in labels], block) for labels, block in node.cases
+        ]
+        if isinstance(target, int | float):
+            chosen = next((block for labels, block in cases if target in labels), node.default)
+            if chosen is not None:
+                with self._scope():
+                    self._block(chosen.statements)
+            return
+        value = self._values.expression(node.target)
+        rest = self._collect(node.default.statements) if node.default is not None else ()
+        for labels, block in reversed(cases):
+            rest = (Branch(_any_of(value, labels), self._collect(block.statements), rest),)
+        self._ops.extend(rest)
+
+    def _compound_statement(self, node: Any) -> None:
+        with self._scope():
+            self._block(node.statements)
+
+    def _box(self, node: Any) -> None:
+        with self._scope():
+            self._block(node.body)
+
+    def _end_statement(self, _node: Any) -> None:
+        self._ended = True
+
+
+def _any_of(value: Expression, numbers: Sequence[int]) -> Expression:
+    tests: list[Expression] = [Operation("==", (value, Constant(each))) for each in numbers]
+    found = tests[0]
+    for test in tests[1:]:
+        found = Operation("||", (found, test))
+    return found

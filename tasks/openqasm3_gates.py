@@ -1,0 +1,149 @@
+"""Gates of OpenQASM 3: the standard ones, defined ones, and their modifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+from tasks.circuit import GATES, Gate
+from tasks.lowering import (
+    ALIASES,
+    MAX_OPERATIONS,
+    Expander,
+    Expansion,
+    invalid,
+    unsupported,
+)
+
+#: The most qubits of a gate that is raised to a power that is not whole; that
+#: takes its matrix.
+_MAX_POWER_QUBITS: Final = 6
+
+#: Names in stdgates.inc, qelib1.inc and exporters that differ from Qiskit's.
+_OTHER_NAMES: Final = {
+    "U": "u", "CX": "cx", "phase": "p", "cphase": "cp", "c3x": "mcx", "c3sqrtx": "c3sx",
+    "rc3x": "rcccx", "cnot": "cx",
+}  # fmt: skip
+
+
+class Standard:
+    """A gate that needs no definition."""
+
+    def __init__(self, make: Callable[..., Any], n_params: int, n_qubits: int) -> None:
+        self.make = make
+        self.n_params = n_params
+        self.n_qubits = n_qubits
+
+
+@cache
+def standard_gates() -> dict[str, Standard]:
+    """Every gate that can be used without a definition, by name."""
+    from qiskit.circuit import Gate as QiskitGate
+    from qiskit.circuit.library import C4XGate, IGate, get_standard_gate_name_mapping
+
+    found = {
+        name: Standard(type(gate), len(gate.params), gate.num_qubits)
+        for name, gate in get_standard_gate_name_mapping().items()
+        if isinstance(gate, QiskitGate) and gate.num_qubits
+    }
+    found["c4x"] = Standard(C4XGate, 0, 5)
+    # A pause, in the library of OpenQASM 2.
+    found["u0"] = Standard(lambda _length: IGate(), 1, 1)
+    found |= {other: found[name] for other, name in _OTHER_NAMES.items() if name in found}
+    return found
+
+
+def fast_form(name: str, n_params: int, n_qubits: int) -> bool:
+    """Whether `neutral` takes a standard gate as it is."""
+    name = ALIASES.get(name, name)
+    if name in {"u2", "cu3"}:
+        return (n_params, n_qubits) == ((2, 1) if name == "u2" else (3, 2))
+    return GATES.get(name) == (n_params, n_qubits)
+
+
+class Modified:
+    """Gates under modifiers."""
+
+    def __init__(self) -> None:
+        self._expander = Expander()
+
+    def expand(self, gate: Any) -> Expansion:
+        """What a Qiskit gate comes down to."""
+        gates: list[Gate] = []
+        phase = self._expander.lower(_alone(gate), tuple(range(gate.num_qubits)), gates)
+        return Expansion(tuple(gates), phase)
+
+
+def _alone(gate: Any) -> Any:
+    """A gate as the only instruction of a circuit, which tells more about it."""
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(gate.num_qubits)
+    circuit.append(gate, range(gate.num_qubits))
+    return circuit.data[0]
+
+
+def as_qiskit(name: str, n_qubits: int, expansion: Expansion) -> Any:
+    """A Qiskit gate with that expansion as its definition."""
+    from qiskit import QuantumCircuit
+
+    definition = QuantumCircuit(n_qubits, global_phase=expansion.phase)
+    for gate in expansion.gates:
+        getattr(definition, gate.name)(*gate.params, *gate.qubits)
+    return definition.to_gate(label=name)
+
+
+def phase_gate(angle: float, *, on_zero: bool) -> Any:
+    """A global phase under its first control.
+
+    Args:
+        angle: In radians.
+        on_zero: Whether the control is at 0 instead of 1.
+    """
+    gates = (Gate("p", (0,), (angle,)),)
+    if on_zero:
+        flip = (Gate("x", (0,)),)
+        gates = flip + gates + flip
+    return as_qiskit("gphase", 1, Expansion(gates, 0.0))
+
+
+def modify(gate: Any, modifier: str, argument: float) -> Any:
+    """A Qiskit gate under one modifier.
+
+    Args:
+        gate: What is modified.
+        modifier: "inv", "pow", "ctrl" or "negctrl".
+        argument: The exponent of pow, or the number of controls.
+    """
+    if modifier == "inv":
+        return gate.inverse()
+    if modifier == "pow":
+        return _power(gate, argument)
+    n_controls = int(argument)
+    if n_controls != argument or n_controls < 1:
+        raise invalid(f"{modifier} needs a positive whole number of controls")
+    if n_controls > 64:
+        raise unsupported(f"{modifier} with more than 64 controls is not supported")
+    state = (1 << n_controls) - 1 if modifier == "ctrl" else 0
+    return gate.control(n_controls, ctrl_state=state, annotated=False)
+
+
+def _power(gate: Any, exponent: float) -> Any:
+    if exponent != int(exponent):
+        if gate.num_qubits > _MAX_POWER_QUBITS:
+            raise unsupported(
+                f"pow({exponent:g}) of a gate on {gate.num_qubits} qubits is not supported;"
+                f" the most is {_MAX_POWER_QUBITS}"
+            )
+        return gate.power(exponent, annotated=False)
+    from qiskit import QuantumCircuit
+
+    times = abs(int(exponent))
+    once = gate.inverse() if exponent < 0 else gate
+    if times * max(1, Expander().instruction_size(_alone(once))) > MAX_OPERATIONS:
+        raise unsupported(f"pow({exponent:g}) of gate {gate.name} is too large")
+    repeated = QuantumCircuit(gate.num_qubits)
+    for _ in range(times):
+        repeated.append(once, range(gate.num_qubits))
+    return repeated.to_gate()

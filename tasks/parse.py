@@ -1,0 +1,126 @@
+"""OpenQASM text to the neutral form of a circuit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from qdispatch.model import ProgramFormat
+
+from tasks.circuit import Circuit
+from tasks.lowering import drop_idle_resets, invalid, lower_circuit, unsupported
+from tasks.simulators import SimulationError
+
+#: Classical bits that a program may declare; each outcome is a string this long.
+MAX_CLBITS: Final = 65_536
+
+#: How deep parentheses and blocks may nest. Parsers recurse into them.
+MAX_NESTING: Final = 100
+
+#: How long a chain of operators may be; parsers recurse into these as well.
+_CHAIN: Final = re.compile(r"(?:[-+*/^!~]\s*[\w.\s]*){1000}")
+_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_REGISTERS: Final = re.compile(
+    r"\b(?:(?P<old>qreg|creg)\s+\w+\s*\[\s*(?P<width>\d+)\s*\]"
+    r"|(?P<new>qubit|bit)\s*\[\s*(?P<size>\d+)\s*\])"
+)
+_DEFINED: Final = re.compile(r"\bgate\s+(\w+)")
+_LINE: Final = re.compile(r"<input>:(\d+)(?:,\d+)?:\s*")
+
+
+def parse(program: str, program_format: ProgramFormat, *, max_qubits: int) -> Circuit:
+    """Parses a program.
+
+    Args:
+        program: The text. Nothing but the language's own gate library can be
+            included; no file is opened for it.
+        program_format: Its language.
+        max_qubits: The most qubits that it may declare.
+
+    Raises:
+        SimulationError: PROGRAM_INVALID, with the line where it is known, or
+            UNSUPPORTED, with the name of the construct.
+    """
+    text = _COMMENTS.sub(_blank, program)
+    _check_registers(text, max_qubits)
+    _check_nesting(text)
+    try:
+        circuit = _PARSERS[program_format](text, max_qubits)
+    except SimulationError:
+        raise
+    except RecursionError as error:
+        raise invalid("the program is nested too deeply") from error
+    except (MemoryError, OverflowError, ArithmeticError) as error:
+        raise invalid(f"the program cannot be computed: {error or type(error).__name__}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        # Parsers let such errors through on programs that break a rule.
+        raise invalid(f"the program cannot be parsed: {error}") from error
+    if circuit.n_qubits > max_qubits:
+        raise unsupported(_too_wide(str(circuit.n_qubits), max_qubits))
+    return replace(circuit, ops=drop_idle_resets(circuit.ops))
+
+
+def _blank(comment: re.Match[str]) -> str:
+    # Lines keep their numbers.
+    return "\n" * comment[0].count("\n") or " "
+
+
+def _check_registers(text: str, max_qubits: int) -> None:
+    """Refuses wide registers before a parser allocates them."""
+    sums = {"q": 0, "c": 0}
+    for found in _REGISTERS.finditer(text):
+        kind = "q" if (found["old"] or found["new"]).startswith("q") else "c"
+        digits = (found["width"] or found["size"]).lstrip("0")
+        if len(digits) > 12:
+            digits = "9" * 12
+        sums[kind] += int(digits or 0)
+    if sums["q"] > max_qubits:
+        raise unsupported(_too_wide(str(sums["q"]), max_qubits))
+    if sums["c"] > MAX_CLBITS:
+        raise unsupported(
+            f"the program declares {sums['c']} classical bits; at most {MAX_CLBITS} are kept"
+        )
+
+
+def _too_wide(declared: str, max_qubits: int) -> str:
+    return f"the program declares {declared} qubits; this target takes at most {max_qubits}"
+
+
+def _check_nesting(text: str) -> None:
+    depth = 0
+    for found in re.finditer(r"[(){}\[\]]", text):
+        depth += 1 if found[0] in "({[" else -1
+        if depth > MAX_NESTING:
+            line = text.count("\n", 0, found.start()) + 1
+            raise invalid(f"line {line}: nested more than {MAX_NESTING} deep")
+    if (chain := _CHAIN.search(text)) is not None:
+        line = text.count("\n", 0, chain.start()) + 1
+        raise invalid(f"line {line}: an expression has more than 1000 operators")
+
+
+def _parse_openqasm2(text: str, _max_qubits: int) -> Circuit:
+    from qiskit import qasm2
+
+    # Qiskit ignores a program's own definition of a gate that it knows under
+    # that name, whatever it says; so those are taken off its list.
+    defined = set(_DEFINED.findall(text))
+    known = [each for each in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if each.name not in defined]
+    try:
+        source = qasm2.loads(text, include_path=(), custom_instructions=known)
+    except qasm2.QASM2ParseError as error:
+        message = _LINE.sub(r"line \1: ", error.message)
+        raise invalid(message) from error
+    return lower_circuit(source)
+
+
+def _parse_openqasm3(text: str, max_qubits: int) -> Circuit:
+    from tasks.openqasm3 import read
+
+    return read(text, max_qubits)
+
+
+_PARSERS: Final = {
+    ProgramFormat.OPENQASM2: _parse_openqasm2,
+    ProgramFormat.OPENQASM3: _parse_openqasm3,
+}

@@ -1,0 +1,154 @@
+"""What an engine does: one job after the other, from its pipe and back to it.
+
+The pipe carries bytes and JSON, never pickles: nothing that a program could
+make of its engine may run in the slot that reads its answer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+from qdispatch.codec import decode_spec, encode_result
+from qdispatch.model import ErrorKind, JobSpec
+from qdispatch.v1 import qdispatch_pb2 as pb
+from tasks.parse import parse
+from tasks.simulators import Request, SimulationError, Simulator
+
+_log = logging.getLogger(__name__)
+
+#: Results larger than this go through shared memory, in bytes.
+SHARED_FROM: Final = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the target allows one simulation."""
+
+    threads: int
+    max_qubits: int
+    memory_limit_bytes: int
+
+
+class PeakMemory:
+    """The peak of this process' resident memory since it was last reset."""
+
+    def __init__(self) -> None:
+        self._proc = Path("/proc/self")
+
+    def reset(self) -> None:
+        """Forgets the peak: what earlier jobs took is theirs.
+
+        Writing 5 to clear_refs does it; see proc(5).
+        """
+        (self._proc / "clear_refs").write_text("5")
+
+    def read(self) -> int:
+        """The peak in bytes."""
+        for line in (self._proc / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        return 0
+
+
+def serve(connection: Connection, simulator: Simulator, limits: Limits) -> None:
+    """Answers jobs until the pipe is closed.
+
+    Args:
+        connection: To the slot.
+        simulator: The target's, with its SDK imported.
+        limits: Of one simulation.
+    """
+    memory = PeakMemory()
+    while True:
+        try:
+            message = connection.recv_bytes()
+        except EOFError:
+            return
+        memory.reset()
+        header, results = _answer(message, simulator, limits)
+        header["peak_memory_bytes"] = memory.read()
+        header["simulator_version"] = simulator.version
+        _send(connection, header, results)
+
+
+def _answer(
+    message: bytes, simulator: Simulator, limits: Limits
+) -> tuple[dict[str, Any], list[bytes]]:
+    header: dict[str, Any] = {}
+    try:
+        spec = decode_spec(pb.JobSpec.FromString(message))
+        with _timed(header, "parsing_s"):
+            circuit = parse(spec.program, spec.program_format, max_qubits=limits.max_qubits)
+        with _timed(header, "simulating_s"):
+            simulation = simulator.simulate(circuit, _request(spec, limits))
+            results = [encode_result(each).SerializeToString() for each in simulation.results]
+    except SimulationError as error:
+        return header | {"kind": error.kind.value, "message": str(error)}, []
+    except MemoryError:
+        text = f"the simulation needs more memory than there is; {_smaller(limits)}"
+        return header | {"kind": ErrorKind.OUT_OF_MEMORY.value, "message": text}, []
+    except RecursionError:
+        text = "the program is nested too deeply"
+        return header | {"kind": ErrorKind.PROGRAM_INVALID.value, "message": text}, []
+    except Exception as error:  # noqa: BLE001 - whatever an SDK raises ends this job only
+        _log.exception("a simulation failed in an unforeseen way")
+        text = f"the simulator failed with {type(error).__name__}; the worker's log has the details"
+        return header | {"kind": ErrorKind.INTERNAL.value, "message": text}, []
+    header["method"] = simulation.method
+    header["results"] = [
+        {"type": each.type.value, "point": each.point, "size": len(value)}
+        for each, value in zip(simulation.results, results, strict=True)
+    ]
+    return header, results
+
+
+def _smaller(limits: Limits) -> str:
+    limit = limits.memory_limit_bytes / 2**30
+    return f"the limit of this target is {limit:.1f} GiB. Use fewer qubits"
+
+
+def _request(spec: JobSpec, limits: Limits) -> Request:
+    return Request(
+        result_types=spec.result_types,
+        shots=spec.shots,
+        seed=spec.seed,
+        observables=spec.observables,
+        options=json.loads(spec.extra) if spec.extra else {},
+        threads=limits.threads,
+        memory_limit_bytes=limits.memory_limit_bytes,
+    )
+
+
+@contextmanager
+def _timed(header: dict[str, Any], key: str) -> Iterator[None]:
+    started = perf_counter()
+    try:
+        yield
+    finally:
+        header[key] = perf_counter() - started
+
+
+def _send(connection: Connection, header: dict[str, Any], results: list[bytes]) -> None:
+    size = sum(len(each) for each in results)
+    header["shared"] = size > SHARED_FROM
+    connection.send_bytes(json.dumps(header).encode())
+    if header["shared"]:
+        memory = os.memfd_create("results", os.MFD_CLOEXEC)
+        try:
+            with open(memory, "wb", closefd=False) as file:
+                file.writelines(results)
+            send_handle(connection, memory, None)
+        finally:
+            os.close(memory)
+    elif results:
+        connection.send_bytes(b"".join(results))

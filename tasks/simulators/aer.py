@@ -1,0 +1,203 @@
+"""Qiskit Aer: state vectors, stabilizers and matrix product states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+from qdispatch.model import ErrorKind
+
+from tasks.circuit import Circuit, Gate
+from tasks.simulators import Request, Simulation, SimulationError, statevector
+from tasks.simulators.aer_circuit import AerCircuit, is_native
+from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose
+from tasks.simulators.amplitudes import State
+from tasks.simulators.clifford import free_bits
+from tasks.simulators.outcomes import (
+    CUTOFF,
+    MAX_OUTCOMES,
+    check_outcomes,
+    listed,
+    measured,
+    measured_qubits,
+    pack,
+)
+from tasks.simulators.results import (
+    Pauli,
+    Raw,
+    check,
+    dress,
+    paulis,
+    static_values,
+    streams,
+    wants_outcomes,
+    wants_values,
+)
+
+#: How many measured qubits Aer's stabilizer lists the probabilities of.
+_STABILIZER_WIDTH: Final = 64
+
+#: Aer's matrix product state computes all 2**k probabilities of k qubits.
+_MPS_WIDTH: Final = MAX_OUTCOMES.bit_length() - 1
+
+
+class AerSimulator:
+    """Circuits through qiskit-aer, by a method that we choose."""
+
+    def __init__(self) -> None:
+        # Imported once, before the engines are forked off.
+        import qiskit.quantum_info
+        import qiskit_aer
+
+        self._qiskit = qiskit
+        self._aer = qiskit_aer
+
+    @property
+    def version(self) -> str:
+        """Name and version."""
+        return f"qiskit-aer {version('qiskit-aer')}"
+
+    def simulate(self, circuit: Circuit, request: Request) -> Simulation:
+        """Runs a circuit once; see `tasks.simulators.Simulator`."""
+        check(circuit, request)
+        run = _Run(self._qiskit, self._aer, circuit, request)
+        return Simulation(results=dress(circuit, request, run.raw()), method=run.method)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evolver:
+    run: _Run
+    state_bytes_per_amplitude: int = 16
+    peak_bytes_per_amplitude: int = 48
+
+    def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
+        return self.run.evolve(state, n_qubits, gates)
+
+
+class _Run:
+    """One circuit and what is asked of it."""
+
+    def __init__(self, qiskit: Any, aer: Any, circuit: Circuit, request: Request) -> None:
+        self._qiskit = qiskit
+        self._aer = aer
+        self._circuit = circuit
+        self._request = request
+        sampled = request.shots > 0 and not wants_values(request)
+        self._native = circuit.terminal is not None or (sampled and is_native(circuit))
+        self.method = choose(circuit, request, native=self._native)
+
+    def raw(self) -> Raw:
+        """Everything that is asked for."""
+        if not self._native:
+            return statevector.run(_Evolver(self), self._circuit, self._request)
+        if self._circuit.terminal is not None:
+            return self._static(self._circuit.terminal)
+        made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
+        made.add(self._circuit.ops)
+        data = self._execute(made.built, self._request.shots)
+        return Raw(counts=_counts(data, self._circuit.n_clbits))
+
+    def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
+        """The seam of `tasks.simulators.statevector`."""
+        made = self._new(n_qubits, 0)
+        if state is not None:
+            made.built.set_statevector(state)
+        made.add(gates)
+        made.built.save_statevector(label="state")
+        final: State = np.asarray(self._execute(made.built, 1)["state"])
+        return final
+
+    def _static(self, terminal: Mapping[int, int]) -> Raw:
+        """Everything that is asked of a static circuit, in one run."""
+        request, n_clbits = self._request, self._circuit.n_clbits
+        made = self._new(self._circuit.n_qubits, n_clbits)
+        made.add(self._circuit.gates())
+        strings = paulis(request.observables) if wants_values(request) else []
+        self._save_values(made.built, strings)
+        sampled = wants_outcomes(request) and request.shots > 0
+        exact = wants_outcomes(request) and not request.shots
+        if exact:
+            self._save_probabilities(made.built, measured_qubits(terminal, n_clbits))
+        if sampled:
+            for clbit, qubit in measured(terminal, n_clbits).items():
+                made.built.measure(qubit, clbit)
+        data = self._execute(made.built, request.shots if sampled else 1)
+        means: dict[Pauli, float] = {
+            string: min(1.0, max(-1.0, float(data[f"pauli{number}"])))
+            for number, string in enumerate(strings)
+        }
+        values, errors = static_values(request, means, streams(request.seed)[1])
+        return Raw(
+            counts=_counts(data, n_clbits) if sampled else None,
+            quasi=_quasi(data["quasi"], terminal, n_clbits) if exact else None,
+            values=values,
+            errors=errors,
+        )
+
+    def _new(self, n_qubits: int, n_clbits: int) -> AerCircuit:
+        return AerCircuit(self._qiskit, n_qubits, n_clbits, self.method)
+
+    def _save_values(self, built: Any, strings: Sequence[Pauli]) -> None:
+        for number, string in enumerate(strings):
+            letters = "".join(letter for _, letter in reversed(string))
+            operator = self._qiskit.quantum_info.Pauli(letters)
+            where = [qubit for qubit, _ in string]
+            built.save_expectation_value(operator, where, label=f"pauli{number}")
+
+    def _save_probabilities(self, built: Any, qubits: list[int]) -> None:
+        if self.method == STATEVECTOR:
+            built.save_probabilities(qubits, label="quasi")
+            return
+        width = _STABILIZER_WIDTH if self.method == STABILIZER else _MPS_WIDTH
+        if len(qubits) > width:
+            raise SimulationError(
+                ErrorKind.UNSUPPORTED,
+                f"{self.method} gives the exact probabilities of up to {width} measured qubits,"
+                f" not of {len(qubits)}. Measure fewer qubits, or ask for shots",
+            )
+        if self.method == STABILIZER:
+            plain = self._qiskit.QuantumCircuit(built.num_qubits)
+            for each in built.data:
+                if each.is_standard_gate():
+                    plain.append(each.operation, [built.find_bit(q).index for q in each.qubits])
+            check_outcomes(1 << free_bits(self._qiskit.quantum_info.Clifford(plain), qubits))
+        built.save_probabilities_dict(qubits, label="quasi")
+
+    def _execute(self, built: Any, shots: int) -> Any:
+        backend = self._aer.AerSimulator(
+            method=self.method, max_parallel_threads=self._request.threads
+        )
+        # Aer raises nothing: a run that failed says so in its result only.
+        result = backend.run(built, shots=shots, seed_simulator=self._seed()).result()
+        if not result.success:
+            status = str(result.status)
+            kind = ErrorKind.OUT_OF_MEMORY if "memory" in status.lower() else ErrorKind.UNSUPPORTED
+            raise SimulationError(kind, f"Aer could not run this: {' '.join(status.split())}")
+        return result.data(0)
+
+    def _seed(self) -> int:
+        # Aer takes 63 bits. A hash keeps nearby seeds apart.
+        words = np.random.SeedSequence(self._request.seed).generate_state(1, np.uint64)
+        return int(words[0]) >> 1
+
+
+def _counts(data: Mapping[str, Any], n_clbits: int) -> dict[str, int]:
+    return {f"{int(key, 16):0{n_clbits}b}": times for key, times in data["counts"].items()}
+
+
+def _quasi(found: Any, terminal: Mapping[int, int], n_clbits: int) -> dict[str, float]:
+    """Probabilities of the measured qubits, as an array or a dict, to outcomes."""
+    if not isinstance(found, Mapping):
+        return listed(np.asarray(found), terminal, n_clbits)
+    places = pack(terminal, n_clbits)
+    quasi = {}
+    for index, probability in found.items():
+        if probability > CUTOFF:
+            letters = ["0"] * n_clbits
+            for clbit, place in places.items():
+                letters[n_clbits - 1 - clbit] = str((index >> place) & 1)
+            quasi["".join(letters)] = probability
+    return quasi

@@ -1,0 +1,163 @@
+"""Numbers out of a state vector.
+
+A state is a one-dimensional complex64 or complex128 array of 2**n
+amplitudes; qubit 0 is the least significant bit of the index. It need not be
+normalised to the last digit: single precision drifts, so every result is
+divided by the squared norm. Work goes block by block, so that nothing else of
+the size of the state is allocated unless it is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+State: TypeAlias = npt.NDArray[np.complex64] | npt.NDArray[np.complex128]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+#: Qubits of a block: 2**16 amplitudes are 1 MiB in double precision, which
+#: stays in a core's cache.
+_BLOCK_QUBITS: Final = 16
+
+
+def _blocks(state: State) -> Iterator[tuple[int, Any]]:
+    size = min(len(state), 1 << _BLOCK_QUBITS)
+    for number in range(len(state) // size):
+        yield number, state[number * size : (number + 1) * size]
+
+
+def _squares(block: Any) -> Floats:
+    real = block.real.astype(np.float64)
+    imag = block.imag.astype(np.float64)
+    real *= real
+    imag *= imag
+    real += imag
+    return real  # type: ignore[no-any-return]
+
+
+def squared_norm(state: State) -> float:
+    """The sum of all probabilities; 1 but for rounding."""
+    return float(sum(_squares(block).sum() for _, block in _blocks(state)))
+
+
+def marginal(state: State, qubits: Sequence[int]) -> Floats:
+    """Probabilities of the outcomes of some qubits.
+
+    Args:
+        state: The state.
+        qubits: Ascending, without repetition.
+
+    Returns:
+        float64 of shape (2**len(qubits),), summing to 1; qubits[0] is the
+        least significant bit of the index.
+    """
+    low_width = min(_BLOCK_QUBITS, len(state).bit_length() - 1)
+    low = [qubit for qubit in qubits if qubit < low_width]
+    high = [qubit - low_width for qubit in qubits if qubit >= low_width]
+    low_index = gather_bits(np.arange(1 << low_width, dtype=np.int64), low)
+    result = np.zeros(1 << len(qubits))
+    for number, block in _blocks(state):
+        start = sum(((number >> qubit) & 1) << place for place, qubit in enumerate(high))
+        part = result[start << len(low) : (start + 1) << len(low)]
+        part += np.bincount(low_index, weights=_squares(block), minlength=len(part))
+    result /= result.sum()
+    return result
+
+
+def gather_bits(indices: Indices, qubits: Sequence[int]) -> Indices:
+    """Packs the given bits of each index: bit qubits[k] becomes bit k. int64, same shape."""
+    packed = np.zeros_like(indices)
+    for place, qubit in enumerate(qubits):
+        packed |= ((indices >> qubit) & 1) << place
+    return packed
+
+
+def sample(state: State, shots: int, rng: np.random.Generator) -> Indices:
+    """Draws basis states.
+
+    Args:
+        state: The state.
+        shots: How many to draw.
+        rng: The source of randomness.
+
+    Returns:
+        int64 of shape (shots,), ascending indices of basis states.
+    """
+    weights = np.array([_squares(block).sum() for _, block in _blocks(state)])
+    edges = np.cumsum(weights)
+    points = np.sort(rng.random(shots)) * edges[-1]
+    ends = np.searchsorted(points, edges[:-1], side="left").tolist()
+    drawn = np.empty(shots, dtype=np.int64)
+    begin = 0
+    for (number, block), end in zip(_blocks(state), [*ends, shots], strict=True):
+        if end > begin:
+            before = edges[number - 1] if number else 0.0
+            inside = np.cumsum(_squares(block))
+            found = np.searchsorted(inside, points[begin:end] - before, side="right")
+            last = int(np.searchsorted(inside, inside[-1], side="left"))
+            # Rounding must not push a point beyond the last state that has weight.
+            drawn[begin:end] = number * len(block) + np.minimum(found, last)
+            begin = end
+    return drawn
+
+
+def expectation(state: State, paulis: Mapping[int, str]) -> float:
+    """The expectation value of one Pauli string, from -1 to 1.
+
+    A string maps basis state i to i**y (-1)**popcount(i & z) |i ^ x>, where x
+    has the qubits under X and Y, z those under Y and Z, and y counts the Ys.
+
+    Args:
+        state: The state.
+        paulis: Qubit -> "X", "Y" or "Z".
+    """
+    x = sum(1 << qubit for qubit, letter in paulis.items() if letter in "XY")
+    z = sum(1 << qubit for qubit, letter in paulis.items() if letter in "YZ")
+    phase = 1j ** sum(letter == "Y" for letter in paulis.values())
+    size = min(len(state), 1 << _BLOCK_QUBITS)
+    low = np.arange(size, dtype=np.int64)
+    signs = 1.0 - 2.0 * (np.bitwise_count(low & (z & (size - 1))) & 1)
+    flipped = low ^ (x & (size - 1))
+    total, norm = 0j, 0.0
+    for number, block in _blocks(state):
+        wide = block.astype(np.complex128)
+        norm += float(np.vdot(wide, wide).real)
+        partner = number ^ (x // size)
+        other = state[partner * size : (partner + 1) * size]
+        sign = -1 if (number & (z // size)).bit_count() % 2 else 1
+        total += sign * np.vdot(other[flipped].astype(np.complex128) if x else wide, wide * signs)
+    return min(1.0, max(-1.0, float((phase * total).real) / norm))
+
+
+def probability_of_one(state: State, qubit: int) -> float:
+    """The probability that a qubit is measured as 1."""
+    pairs = state.reshape(-1, 2, 1 << qubit)
+    one, zero = _weight(pairs[:, 1]), _weight(pairs[:, 0])
+    return one / (one + zero)
+
+
+def _weight(half: Any) -> float:
+    # The halves are strided views; einsum sums them without a copy.
+    real, imag = half.real, half.imag
+    kind = {"dtype": np.float64, "casting": "unsafe"}
+    return float(
+        np.einsum("ij,ij->", real, real, **kind) + np.einsum("ij,ij->", imag, imag, **kind)
+    )
+
+
+def project(state: State, qubit: int, outcome: int) -> State:
+    """The normalised state after a measurement; a new array."""
+    result = np.zeros_like(state)
+    kept = state.reshape(-1, 2, 1 << qubit)[:, outcome]
+    result.reshape(-1, 2, 1 << qubit)[:, outcome] = kept / np.sqrt(_weight(kept))
+    return result
+
+
+def flip(state: State, qubit: int) -> State:
+    """The state after an X gate; a new array."""
+    swapped = state.reshape(-1, 2, 1 << qubit)[:, ::-1]
+    return np.ascontiguousarray(swapped).reshape(-1)

@@ -1,0 +1,123 @@
+"""Google's simulators: qsim in single precision, Cirq's own in double."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+from qdispatch.model import ErrorKind
+
+from tasks.circuit import Circuit, Gate
+from tasks.simulators import Request, Simulation, SimulationError, statevector
+from tasks.simulators.amplitudes import State
+from tasks.simulators.matrices import matrix
+from tasks.simulators.results import dress
+
+#: Neutral name -> name in cirq, for gates that are the same up to a global phase.
+_NATIVE: Final = {
+    "id": "I", "x": "X", "y": "Y", "z": "Z", "h": "H", "s": "S", "t": "T",
+    "cx": "CX", "cz": "CZ", "swap": "SWAP", "ccx": "CCX", "ccz": "CCZ", "cswap": "CSWAP",
+}  # fmt: skip
+_ROTATIONS: Final = frozenset({"rx", "ry", "rz"})
+
+
+class CirqSimulator:
+    """Circuits through qsimcirq, or through cirq.Simulator for double precision."""
+
+    def __init__(self) -> None:
+        # Imported once, before the engines are forked off.
+        import cirq
+        import qsimcirq
+
+        self._cirq = cirq
+        self._qsimcirq = qsimcirq
+
+    @property
+    def version(self) -> str:
+        """Name and version of both."""
+        return f"qsimcirq {version('qsimcirq')}, cirq-core {version('cirq-core')}"
+
+    def simulate(self, circuit: Circuit, request: Request) -> Simulation:
+        """Runs a circuit once; see `tasks.simulators.Simulator`."""
+        precision = request.options.get("precision", "single")
+        if precision not in ("single", "double"):
+            raise SimulationError(
+                ErrorKind.UNSUPPORTED,
+                f'extra: "precision" must be "single" or "double", not {precision!r}',
+            )
+        if precision == "double":
+            evolver: _Evolver = _Evolver(_Builder(self._cirq), self._double(), 16, 48)
+            method = "statevector (cirq)"
+        else:
+            evolver = _Evolver(_Builder(self._cirq), self._single(request.threads), 8, 24)
+            method = "statevector (qsim)"
+        raw = statevector.run(evolver, circuit, request)
+        return Simulation(results=dress(circuit, request, raw), method=method)
+
+    def _single(self, threads: int) -> Any:
+        options = self._qsimcirq.QSimOptions(cpu_threads=threads, max_fused_gate_size=4)
+        return self._qsimcirq.QSimSimulator(qsim_options=options, seed=0)
+
+    def _double(self) -> Any:
+        return self._cirq.Simulator(dtype=np.complex128, seed=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evolver:
+    builder: _Builder
+    simulator: Any
+    state_bytes_per_amplitude: int
+    peak_bytes_per_amplitude: int
+
+    def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
+        # Cirq has the first qubit of the order in the most significant bit.
+        order = self.builder.qubits(n_qubits)[::-1]
+        circuit = self.builder.circuit(gates, n_qubits)
+        dtype = np.complex64 if self.state_bytes_per_amplitude == 8 else np.complex128
+        initial: Any = 0 if state is None else state.astype(dtype, copy=False)
+        result = self.simulator.simulate(circuit, qubit_order=order, initial_state=initial)
+        final: State = np.asarray(result.final_state_vector).reshape(-1)
+        return final
+
+
+class _Builder:
+    """Builds Cirq's circuits."""
+
+    def __init__(self, cirq: Any) -> None:
+        self._cirq = cirq
+        self._gates: dict[tuple[str, tuple[float, ...]], Any] = {}
+
+    def qubits(self, n_qubits: int) -> list[Any]:
+        """Qubit 0 first."""
+        return list(self._cirq.LineQubit.range(n_qubits))
+
+    def circuit(self, gates: Iterable[Gate], n_qubits: int) -> Any:
+        """Each gate goes into the earliest moment that it fits in."""
+        qubits = self.qubits(n_qubits)
+        free = [0] * n_qubits
+        moments: list[list[Any]] = []
+        for gate in gates:
+            place = max(free[qubit] for qubit in gate.qubits)
+            for qubit in gate.qubits:
+                free[qubit] = place + 1
+            if place == len(moments):
+                moments.append([])
+            moments[place].append(self._gate(gate)(*(qubits[qubit] for qubit in gate.qubits)))
+        return self._cirq.Circuit(self._cirq.Moment(ops) for ops in moments)
+
+    def _gate(self, gate: Gate) -> Any:
+        key = (gate.name, gate.params)
+        found = self._gates.get(key)
+        if found is None:
+            found = self._gates[key] = self._make(gate)
+        return found
+
+    def _make(self, gate: Gate) -> Any:
+        if gate.name in _NATIVE:
+            return getattr(self._cirq, _NATIVE[gate.name])
+        if gate.name in _ROTATIONS:
+            return getattr(self._cirq, gate.name)(gate.params[0])
+        return self._cirq.MatrixGate(matrix(gate), unitary_check=False)

@@ -1,0 +1,55 @@
+"""What a simulation will need, held against what it may have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qdispatch.model import ErrorKind
+
+from tasks.simulators import SimulationError
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+#: More than any machine has; a need beyond it is refused even without a limit.
+_CEILING: Final = 2**52
+
+
+def text(n_bytes: float) -> str:
+    """A number of bytes for a person, such as "256.0 GiB"."""
+    size = float(n_bytes)
+    unit = 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size /= 1024
+        unit += 1
+    return f"{size:.1f} {_UNITS[unit]}" if size < 1e6 else f"{size:.1e} {_UNITS[unit]}"
+
+
+def fits(need_bytes: int, limit_bytes: int | None) -> bool:
+    """Whether a simulation may allocate that much."""
+    return need_bytes <= (_CEILING if limit_bytes is None else limit_bytes)
+
+
+def check(need_bytes: int, limit_bytes: int | None, what: str, advice: str = "") -> None:
+    """Refuses a simulation that needs too much, before it allocates anything.
+
+    Args:
+        need_bytes: Estimate of the peak, beyond what the warm process holds.
+        limit_bytes: What it may allocate; None for no limit.
+        what: How it would be held, such as "a state vector of 34 qubits".
+        advice: What else the user can do, after "or".
+
+    Raises:
+        SimulationError: OUT_OF_MEMORY, with need and limit.
+    """
+    if not fits(need_bytes, limit_bytes):
+        raise refusal(f"about {text(need_bytes)} as {what}", limit_bytes, advice)
+
+
+def refusal(need: str, limit_bytes: int | None, advice: str = "") -> SimulationError:
+    """An out-of-memory error with need, limit and a way out."""
+    limit = text(_CEILING if limit_bytes is None else limit_bytes)
+    way_out = f"Use fewer qubits, or {advice}." if advice else "Use fewer qubits."
+    return SimulationError(
+        ErrorKind.OUT_OF_MEMORY,
+        f"needs {need}; the limit of this target is {limit}. {way_out}",
+    )

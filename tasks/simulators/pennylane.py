@@ -1,0 +1,86 @@
+"""PennyLane's lightning.qubit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+
+from tasks.circuit import Circuit, Gate
+from tasks.simulators import Request, Simulation, statevector
+from tasks.simulators.amplitudes import State
+from tasks.simulators.matrices import matrix
+from tasks.simulators.results import dress
+
+#: Neutral name -> name in pennylane, for gates that are the same up to a global phase.
+_NATIVE: Final = {
+    "x": "PauliX", "y": "PauliY", "z": "PauliZ", "h": "Hadamard", "s": "S", "t": "T",
+    "sx": "SX", "rx": "RX", "ry": "RY", "rz": "RZ", "p": "PhaseShift",
+    "cx": "CNOT", "cy": "CY", "cz": "CZ", "swap": "SWAP", "crx": "CRX", "cry": "CRY",
+    "crz": "CRZ", "cp": "ControlledPhaseShift", "rxx": "IsingXX", "ryy": "IsingYY",
+    "rzz": "IsingZZ", "ccx": "Toffoli", "cswap": "CSWAP",
+}  # fmt: skip
+
+
+class PennyLaneSimulator:
+    """Circuits on the device lightning.qubit, in double precision."""
+
+    def __init__(self) -> None:
+        # Imported once, before the engines are forked off.
+        import pennylane
+        import pennylane_lightning.lightning_qubit
+
+        self._pennylane = pennylane
+        self._lightning = pennylane_lightning.lightning_qubit
+
+    @property
+    def version(self) -> str:
+        """Name and version of both."""
+        lightning = version("pennylane-lightning")
+        return f"pennylane-lightning {lightning}, pennylane {version('pennylane')}"
+
+    def simulate(self, circuit: Circuit, request: Request) -> Simulation:
+        """Runs a circuit once; see `tasks.simulators.Simulator`."""
+        evolver = _Evolver(self._pennylane)
+        raw = statevector.run(evolver, circuit, request)
+        return Simulation(results=dress(circuit, request, raw), method="statevector")
+
+
+@dataclass(frozen=True, slots=True)
+class _Evolver:
+    pennylane: Any
+
+    @property
+    def state_bytes_per_amplitude(self) -> int:
+        return 16
+
+    @property
+    def peak_bytes_per_amplitude(self) -> int:
+        return 64
+
+    def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
+        qml = self.pennylane
+        # The highest wire is PennyLane's least significant bit.
+        top = n_qubits - 1
+        operations = [
+            self._operation(gate, [top - qubit for qubit in gate.qubits])
+            for gate in gates
+            if gate.name != "id"
+        ]
+        if state is not None:
+            wires = range(n_qubits)
+            initial = state.astype(np.complex128, copy=False)
+            operations.insert(0, qml.StatePrep(initial, wires=wires, validate_norm=False))
+        device = qml.device("lightning.qubit", wires=n_qubits)
+        tape = qml.tape.QuantumScript(operations, [qml.state()])
+        final: State = np.asarray(device.execute(tape)).reshape(-1)
+        return final
+
+    def _operation(self, gate: Gate, wires: list[int]) -> Any:
+        name = _NATIVE.get(gate.name)
+        if name is None:
+            return self.pennylane.QubitUnitary(matrix(gate), wires=wires)
+        return getattr(self.pennylane, name)(*gate.params, wires=wires)

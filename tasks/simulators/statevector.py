@@ -1,0 +1,89 @@
+"""Runs a circuit on anything that can evolve a state vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tasks.circuit import Circuit, Gate
+from tasks.simulators import Request, memory
+from tasks.simulators.amplitudes import State, expectation, sample
+from tasks.simulators.outcomes import count, distribution, measured_qubits
+from tasks.simulators.results import (
+    Raw,
+    check,
+    paulis,
+    static_values,
+    streams,
+    wants_outcomes,
+    wants_values,
+)
+from tasks.simulators.trajectories import Trajectories
+
+
+class Evolver(Protocol):
+    """The seam to an SDK: gates on a state vector, nothing else."""
+
+    @property
+    def peak_bytes_per_amplitude(self) -> int:
+        """Peak of `evolve` for each of the 2**n amplitudes, result included."""
+
+    @property
+    def state_bytes_per_amplitude(self) -> int:
+        """8 for complex64, 16 for complex128."""
+
+    def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
+        """Applies gates.
+
+        Args:
+            state: Amplitudes of shape (2**n_qubits,), qubit 0 in the least
+                significant bit; never changed. None stands for all qubits at 0.
+            n_qubits: Qubits of the state.
+            gates: Applied from first to last.
+        """
+
+
+def run(evolver: Evolver, circuit: Circuit, request: Request) -> Raw:
+    """Runs any circuit, static or dynamic.
+
+    Raises:
+        SimulationError: It measures nothing, is too large, or never ends.
+    """
+    check(circuit, request)
+    need = bytes_needed(evolver, circuit, request)
+    memory.check(need, request.memory_limit_bytes, f"a state vector of {circuit.n_qubits} qubits")
+    if circuit.terminal is None:
+        return Trajectories(evolver, circuit, request).run()
+    state = evolver.evolve(None, circuit.n_qubits, tuple(circuit.gates()))
+    return measure(state, circuit, request)
+
+
+def bytes_needed(evolver: Evolver, circuit: Circuit, request: Request) -> int:
+    """Estimate of the peak, in bytes, beyond what the warm process holds."""
+    need = evolver.peak_bytes_per_amplitude << circuit.n_qubits
+    if wants_outcomes(request) and request.shots == 0:
+        width = circuit.n_qubits
+        if circuit.terminal is not None:
+            width = len(measured_qubits(circuit.terminal, circuit.n_clbits))
+        after = (evolver.state_bytes_per_amplitude << circuit.n_qubits) + (16 << width)
+        need = max(need, after)
+    # Sampling and bookkeeping: a few arrays of the length of the sample.
+    return need + 64 * request.shots
+
+
+def measure(state: State, circuit: Circuit, request: Request) -> Raw:
+    """All results of the final state of a static circuit."""
+    terminal = circuit.terminal or {}
+    for_outcomes, for_values = streams(request.seed)
+    counts = quasi = None
+    if wants_outcomes(request):
+        if request.shots:
+            samples = sample(state, request.shots, for_outcomes)
+            counts = count(samples, terminal, circuit.n_clbits)
+        else:
+            quasi = distribution(state, terminal, circuit.n_clbits)
+    means = {}
+    if wants_values(request):
+        means = {each: expectation(state, dict(each)) for each in paulis(request.observables)}
+    values, errors = static_values(request, means, for_values)
+    return Raw(counts=counts, quasi=quasi, values=values, errors=errors)

@@ -1,0 +1,128 @@
+"""A slot: one child of a worker, with its runner, its engine and its signals."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Lock, Thread
+from types import FrameType
+from typing import Final
+from uuid import UUID
+
+from app.database import open_store
+from app.ports import utc_now
+from app.programs import Programs
+from app.settings import Settings
+from app.work import WorkService
+from qdispatch.errors import QDispatchError
+from tasks.engine import Engine, EngineError
+from tasks.run import Ending, JobRunner
+
+_log = logging.getLogger(__name__)
+
+# How often a worker reports that it is there, in seconds.
+REPORT_S: Final = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotPlan:
+    """What a worker's main process decides for all its slots."""
+
+    settings: Settings
+    worker: str
+    target: str
+    concurrency: int
+    fork_server: Path
+    leaving: int
+    """A file descriptor that is readable once the worker is being stopped."""
+
+
+class Slot:
+    """What a child of the pool holds; made in the child.
+
+    Attributes:
+        terminated: An operator terminated the task.
+        leaving: The worker is being stopped and does not wait.
+    """
+
+    def __init__(self, plan: SlotPlan) -> None:
+        self.terminated = False
+        self._plan = plan
+        self._busy = False
+        self._closed = Event()
+        # The engine is warmed up beside, and a job may come meanwhile.
+        self._engine_lock = Lock()
+        wake_read, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        settings = plan.settings
+        self._work = WorkService(
+            store=open_store(settings),
+            programs=Programs(settings.programs),
+            clock=utc_now,
+            lease_s=settings.jobs.lease_s,
+        )
+        self._engine = Engine(plan.fork_server, wake_read)
+        self._runner = JobRunner(
+            work=self._work, engine=self._engine, worker=plan.worker, stop=self
+        )
+        # Who stops the worker's process group means its main process, which
+        # then lets the slots end their jobs.
+        os.setpgid(0, 0)
+        self._on_terminate = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGUSR2, self._look)
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the worker is being stopped and does not wait."""
+        readable, _, _ = select.select([self._plan.leaving], [], [], 0)
+        return self.terminated and bool(readable)
+
+    def start(self) -> None:
+        """Warms the engine up, and reports from then on, in the background."""
+        Thread(target=self._report, name="report", daemon=True).start()
+
+    def run(self, job_id: UUID) -> Ending:
+        """Runs a job; see `JobRunner.run`."""
+        self._busy = True
+        self.terminated = False
+        try:
+            with self._engine_lock:
+                ending = self._runner.run(job_id)
+        finally:
+            self._busy = False
+        if self.leaving:
+            raise SystemExit(0)
+        return ending
+
+    def close(self) -> None:
+        """Ends the engine."""
+        self._closed.set()
+        self._engine.close()
+
+    def _look(self, _signum: int, _frame: FrameType | None) -> None:
+        os.write(self._wake, b"!")
+
+    def _terminate(self, signum: int, frame: FrameType | None) -> None:
+        if self._busy:
+            self.terminated = True
+            os.write(self._wake, b"!")
+        elif callable(self._on_terminate):
+            self._on_terminate(signum, frame)
+
+    def _report(self) -> None:
+        plan = self._plan
+        try:
+            with self._engine_lock:
+                self._engine.start()
+        except EngineError as error:
+            _log.warning("no engine yet: %s", error)
+        while not self._closed.is_set():
+            try:
+                self._work.report(plan.worker, plan.target, plan.concurrency)
+            except QDispatchError as error:
+                _log.warning("cannot report: %s", error)
+            self._closed.wait(REPORT_S)

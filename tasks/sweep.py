@@ -1,0 +1,118 @@
+"""The sweep: one process that closes the gaps which crashes leave.
+
+It sends what was committed and not sent, takes jobs from workers that are not
+heard of any more, and removes program files without a job.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from threading import Event
+from time import monotonic
+from typing import Final
+
+from celery import Celery
+
+from app.database import open_store
+from app.logs import set_up_logging
+from app.ports import utc_now
+from app.programs import Programs
+from app.settings import Settings, load_settings
+from app.upkeep import Upkeep
+from qdispatch.errors import QDispatchError
+from tasks.celery import make_celery
+from tasks.dispatch import BackgroundDispatcher
+
+_log = logging.getLogger(__name__)
+
+# How often files without a job, and Celery's old records, are looked for, in seconds.
+_TIDY_S: Final = 60.0
+_CLOSE_S: Final = 3.0
+
+
+class Sweep:
+    """Repeats the upkeep until it is told to stop.
+
+    Args:
+        upkeep: What is to be done.
+        interval_s: How long to wait in between, in seconds.
+        clean_results: Removes Celery's expired records.
+    """
+
+    def __init__(
+        self, upkeep: Upkeep, *, interval_s: float, clean_results: Callable[[], None]
+    ) -> None:
+        self._upkeep = upkeep
+        self._interval_s = interval_s
+        self._clean_results = clean_results
+        self._stop = Event()
+
+    def stop(self) -> None:
+        """Ends the run after the step that it is at."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Sweeps until stopped; what fails is tried again at the next turn."""
+        tidied_at = -_TIDY_S
+        while not self._stop.is_set():
+            self._try("recovered from lost workers: %d", self._upkeep.recover)
+            self._try("sent again: %d", self._upkeep.resend)
+            if monotonic() - tidied_at >= _TIDY_S:
+                tidied_at = monotonic()
+                self._try("program files without a job: %d", self._upkeep.tidy)
+                self._clean_results()
+            self._stop.wait(self._interval_s)
+
+    def _try(self, text: str, step: Callable[[], int]) -> None:
+        try:
+            number = step()
+        except QDispatchError as error:
+            _log.warning("%s: %s", step.__name__, error)
+            return
+        if number:
+            _log.info(text, number)
+
+
+def _run(settings: Settings) -> None:
+    store = open_store(settings)
+    dispatcher = BackgroundDispatcher(make_celery(settings, results=False))
+    upkeep = Upkeep(
+        settings=settings.jobs,
+        store=store,
+        programs=Programs(settings.programs),
+        dispatcher=dispatcher,
+        clock=utc_now,
+    )
+    records: Celery = make_celery(settings, results=True)
+
+    def clean_results() -> None:
+        # Redis forgets by itself; the embedded default's files do not.
+        if not settings.result_backend.get_secret_value():
+            records.backend.cleanup()
+
+    sweep = Sweep(upkeep, interval_s=settings.jobs.sweep_interval_s, clean_results=clean_results)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sweep.stop())
+    dispatcher.start(on_sent=upkeep.mark_sent)
+    _log.info("sweeping every %g s", settings.jobs.sweep_interval_s)
+    sweep.run()
+    dispatcher.close(_CLOSE_S)
+    store.close()
+
+
+def main() -> int:
+    """Runs the sweep; returns the exit code."""
+    set_up_logging()
+    try:
+        _run(load_settings())
+    except QDispatchError as error:
+        sys.stderr.write(f"qdispatch: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

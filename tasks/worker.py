@@ -1,0 +1,253 @@
+"""A worker: one target's queue, on one machine.
+
+`celery -A tasks worker -Q TARGET` starts one; what Celery is not told on its
+command line, the settings say. The main process starts the target's fork
+server; each child of the pool is a `Slot`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import wraps
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final
+from uuid import UUID
+
+from celery import Task, signals
+from celery.exceptions import Ignore
+
+from app.database import open_store
+from app.settings import Settings, SettingsError, TargetSettings
+from qdispatch.errors import QDispatchError
+from qdispatch.model import JobStatus
+from tasks.celery import app, settings
+from tasks.dispatch import RUN_JOB
+from tasks.machine import reserve
+from tasks.run import Ending
+from tasks.simulate import Limits
+from tasks.slot import Slot, SlotPlan
+
+_log = logging.getLogger(__name__)
+
+# All that an engine may know of this process' environment: no URL, no secret.
+_ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
+
+# A fork server that dies sooner than this after its start is not started again.
+_STABLE_S: Final = 10.0
+
+
+class JobFailedError(Exception):
+    """What Celery shows of a failed job."""
+
+
+class _Worker:
+    """What the main process of a worker holds."""
+
+    def __init__(self, plan: SlotPlan, target: TargetSettings) -> None:
+        self.plan = plan
+        self._target = target
+        self._stopping = False
+        self._process = self._start_fork_server()
+        Thread(target=self._watch, name="fork server", daemon=True).start()
+
+    def _start_fork_server(self) -> subprocess.Popen[bytes]:
+        threads = str(self._target.threads)
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        environment |= {
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+        }
+        limits = Limits(
+            threads=self._target.threads,
+            max_qubits=self._target.max_qubits,
+            memory_limit_bytes=self._target.memory_limit,
+        )
+        self.plan.fork_server.unlink(missing_ok=True)
+        self._started_at = time.monotonic()
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tasks.forkserver",
+                str(self.plan.fork_server),
+                self._target.simulator,
+                json.dumps(asdict(limits)),
+            ],
+            # Its end of this pipe closes when this process dies, however.
+            stdin=subprocess.PIPE,
+            # Signals to the worker's process group are not for it.
+            start_new_session=True,
+            env=environment,
+            cwd=Path(__file__).resolve().parent.parent,
+        )
+
+    def _watch(self) -> None:
+        while True:
+            code = self._process.wait()
+            if self._stopping:
+                return
+            if time.monotonic() - self._started_at < _STABLE_S:
+                _log.critical("the fork server ended with code %d: this worker stops", code)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            _log.error("the fork server ended with code %d: starting it again", code)
+            self._process = self._start_fork_server()
+
+    def close(self) -> None:
+        """Ends the fork server, and reports that this worker has left."""
+        self._stopping = True
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+        shutil.rmtree(self.plan.fork_server.parent, ignore_errors=True)
+        try:
+            _leave(self.plan)
+        except QDispatchError as error:
+            _log.warning("cannot report the end: %s", error)
+
+
+_worker: _Worker | None = None
+_slot: Slot | None = None
+_places: list[int] = []
+
+
+def _leave(plan: SlotPlan) -> None:
+    store = open_store(plan.settings)
+    with store.write() as tx:
+        tx.forget_worker(plan.worker)
+    store.close()
+
+
+def _only_target(queues: Any, settings: Settings) -> str:
+    names = queues.split(",") if isinstance(queues, str) else list(queues or ())
+    known = ", ".join(settings.targets)
+    if len(names) != 1 or names[0] not in settings.targets:
+        raise SettingsError(
+            f"a worker serves one target: give one queue with -Q, out of {known}"
+            + (f" (not {','.join(names)})" if names else "")
+        )
+    return str(names[0])
+
+
+def _or_exit(handler: Callable[..., None]) -> Callable[..., None]:
+    """Ends the process when a handler fails; Celery would go on without it."""
+
+    @wraps(handler)
+    def guarded(**arguments: Any) -> None:
+        try:
+            handler(**arguments)
+        except QDispatchError as error:
+            raise SystemExit(f"qdispatch: {error}") from error
+        except Exception as error:
+            traceback.print_exc()
+            raise SystemExit(1) from error
+
+    return guarded
+
+
+@signals.celeryd_init.connect  # type: ignore[untyped-decorator]
+@_or_exit
+def _take_settings(instance: Any, conf: Any, options: dict[str, Any], **_: object) -> None:
+    """Before Celery sets the worker up: target, concurrency and node name."""
+    target = _only_target(options.get("queues"), settings)
+    conf.worker_concurrency = settings.targets[target].concurrency
+    name, _, host = instance.hostname.partition("@")
+    if name == "celery":  # Celery's default; two targets of a host would clash
+        instance.hostname = f"{target}@{host}"
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+@_or_exit
+def _start(sender: Any, **_: object) -> None:
+    """Before the pool is made: place on the machine, and the fork server."""
+    global _worker  # noqa: PLW0603 - one process is one worker
+    target = _only_target(sender.app.amqp.queues.consume_from, settings)
+    # With --autoscale, the most is what counts.
+    concurrency = max(getattr(sender, "max_concurrency", None) or 0, int(sender.concurrency))
+    open_store(settings).close()
+    _places.extend(
+        reserve(
+            settings.data_dir / "machine",
+            wanted=concurrency,
+            most=settings.machine.max_simulations,
+            worker=sender.hostname,
+        )
+    )
+    leaving, announce = os.pipe2(os.O_CLOEXEC)
+    signals.worker_shutting_down.connect(
+        lambda **_: os.write(announce, b"!"), weak=False, dispatch_uid="leaving"
+    )
+    # A Unix socket's path may not be long, so it is not in the data directory.
+    folder = Path(tempfile.mkdtemp(prefix="qdispatch-"))
+    plan = SlotPlan(
+        settings=settings,
+        worker=sender.hostname,
+        target=target,
+        concurrency=concurrency,
+        fork_server=folder / "fork-server",
+        leaving=leaving,
+    )
+    _worker = _Worker(plan, settings.targets[target])
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+@_or_exit
+def _start_slot(**_: object) -> None:
+    global _slot  # noqa: PLW0603 - one child is one slot
+    if _worker is not None:
+        _slot = Slot(_worker.plan)
+        _slot.start()
+
+
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _close_slot(**_: object) -> None:
+    if _slot is not None:
+        _slot.close()
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _close(**_: object) -> None:
+    if _worker is not None:
+        _worker.close()
+
+
+@app.task(name=RUN_JOB, bind=True, throws=(JobFailedError,))
+def run_job(self: Task, job_id: str) -> dict[str, Any]:
+    """Runs a job. Celery's record of it is for people; the database has the truth.
+
+    Returns:
+        {"status": "finished", "attempt": N}.
+
+    Raises:
+        JobFailedError: The job has failed; Celery notes FAILURE.
+        Ignore: It was canceled, which is noted as REVOKED, or the message
+            changed nothing.
+    """
+    if _slot is None:
+        raise JobFailedError("this process is no slot of a qdispatch worker")
+    try:
+        key = UUID(job_id)
+    except ValueError:
+        raise JobFailedError(f"{job_id!r} is not the id of a job") from None
+    ending: Ending = _slot.run(key)
+    if ending.status is JobStatus.FINISHED:
+        return {"status": ending.status.value, "attempt": ending.attempt}
+    if ending.error is not None:
+        raise JobFailedError(f"{ending.error.kind}: {ending.error.message}")
+    if ending.status is JobStatus.CANCELED:
+        self.backend.mark_as_revoked(self.request.id, "canceled", request=self.request)
+        self.send_event("task-revoked", terminated=True, signum=None, expired=False)
+    raise Ignore
