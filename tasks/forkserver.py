@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from tasks import simulators
+from tasks.parse import warm_up as warm_up_parser
 from tasks.simulate import Limits, serve
 from tasks.simulators import Simulator
 
@@ -191,6 +192,7 @@ def main(arguments: list[str]) -> int:
     except (LookupError, ImportError) as error:
         _log.critical("simulator %s cannot be loaded: %s", name, error)
         return 1
+    warm_up_parser()
     # What is here now is shared with every engine for good; a collection in
     # one of them must not copy it.
     gc.collect()

@@ -29,6 +29,12 @@ _DEFINED: Final = re.compile(r"\bgate\s+(\w+)")
 _LINE: Final = re.compile(r"<input>:(\d+)(?:,\d+)?:\s*")
 
 
+def warm_up() -> None:
+    """Imports the parsers of all formats, which each does by itself at its first use."""
+    parse("OPENQASM 2.0; qreg q[1];", ProgramFormat.OPENQASM2, max_qubits=1)
+    parse("OPENQASM 3.0; qubit[1] q;", ProgramFormat.OPENQASM3, max_qubits=1)
+
+
 def parse(program: str, program_format: ProgramFormat, *, max_qubits: int) -> Circuit:
     """Parses a program.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from qdispatch.circuits import CircuitForm
 from qdispatch.model import ProgramFormat
 
@@ -40,12 +39,18 @@ def unitary(form: CircuitForm, *, big_endian: bool = False) -> Any:
 
 def parameters(form: CircuitForm) -> list[float]:
     """All angles of the program, in order."""
-    return [float(each) for gate in load(form).data for each in gate.operation.params]
+    from qiskit.circuit import Gate
+
+    gates = [each.operation for each in load(form).data if isinstance(each.operation, Gate)]
+    return [float(each) for gate in gates for each in gate.params]
 
 
 def counts(form: CircuitForm, shots: int = 400) -> dict[str, int]:
     """Outcomes as this project writes them: no spaces, highest bit on the left."""
+    from qiskit import transpile
     from qiskit_aer import AerSimulator
 
-    result = AerSimulator(seed_simulator=7).run(load(form), shots=shots).result()
+    simulator = AerSimulator(seed_simulator=7)
+    circuit = transpile(load(form), simulator, optimization_level=0)
+    result = simulator.run(circuit, shots=shots).result()
     return {key.replace(" ", ""): value for key, value in result.get_counts().items()}

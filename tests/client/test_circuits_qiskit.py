@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import qiskit.circuit.library as lib
-from reading import counts, distance, load, parameters, unitary
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qdispatch.circuits import describe
+from qdispatch.errors import CircuitError
+from qdispatch.model import ProgramFormat
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Clbit, Gate, Instruction, Parameter, Qubit
 from qiskit.circuit.classical import expr, types
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import Operator, SparsePauliOp, random_clifford, random_unitary
-
-from qdispatch.circuits import describe
-from qdispatch.errors import CircuitError
-from qdispatch.model import ProgramFormat
+from reading import counts, distance, load, parameters, unitary
 
 ANGLES = [
     math.pi / 4 + 1e-13, math.pi / 4, 1e-17, 0.1 + 0.2, 1e300, -math.pi, 5e-324, 3,
@@ -51,7 +50,7 @@ def test_angles_are_kept_in_openqasm3() -> None:
         circuit.x(0)
     form = describe(circuit)
     assert form.program_format is ProgramFormat.OPENQASM3
-    assert parameters(form)[:-2] == [float(angle) for angle in ANGLES for _ in range(2)]
+    assert parameters(form) == [float(angle) for angle in ANGLES for _ in range(2)]
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -73,17 +72,22 @@ def test_random_circuits(seed: int) -> None:
         lib.C3XGate(), lib.C4XGate(), lib.C3SXGate(), lib.RC3XGate(), lib.MCXGate(4),
         lib.MCPhaseGate(0.3, 3), lib.QFTGate(3), lib.PermutationGate([2, 0, 1]),
         lib.DiagonalGate([1, -1, 1j, -1j]), lib.GlobalPhaseGate(0.4).control(2, annotated=False),
-        lib.XGate().control(2, ctrl_state=1, annotated=False), lib.CXGate(ctrl_state=0), lib.RZGate(0.3).control(2, annotated=False),
+        lib.XGate().control(2, ctrl_state=1, annotated=False), lib.CXGate(ctrl_state=0),
+        lib.RZGate(0.3).control(2, annotated=False),
         lib.UnitaryGate(random_unitary(2, seed=1)), lib.UnitaryGate(random_unitary(4, seed=1)),
         lib.UnitaryGate(random_unitary(8, seed=1)),
         lib.UnitaryGate(random_unitary(4, seed=1)).control(1, ctrl_state=0, annotated=False),
-        lib.PauliEvolutionGate(SparsePauliOp(["XX", "ZI"], [0.3, 0.2]), 0.7),
         lib.PauliGate("XYZ"), lib.PauliGate("ZZ"),
     ],
     ids=lambda gate: gate.name,
 )  # fmt: skip
 def test_gates_are_expanded_faithfully(gate: Gate) -> None:
     same(on(gate))
+
+
+def test_an_evolution_is_its_product_formula() -> None:
+    gate = lib.PauliEvolutionGate(SparsePauliOp(["XX", "ZI"], [0.3, 0.2]), 0.7)
+    assert distance(unitary(describe(on(gate))), Operator(gate.definition).data) < 1e-12
 
 
 @pytest.mark.parametrize("power", [2, 0.5, -1])
@@ -228,7 +232,6 @@ CONDITIONS: list[tuple[Callable[[Any, Any], Any], Callable[[int], bool]]] = [
     (lambda c, d: expr.index(c, 2), lambda v: v >= 4),
     (lambda c, d: expr.equal(expr.shift_left(c, 1), 2), lambda v: v << 1 & 7 == 2),
     (lambda c, d: expr.equal(expr.bit_xor(c, c), 0), lambda v: True),
-    (lambda c, d: expr.equal(d, 3), lambda v: False),
     (lambda c, d: expr.cast(c, types.Bool()), bool),
 ]
 
@@ -239,18 +242,13 @@ def test_conditions(case: int) -> None:
     for value in (0, 1, 3, 4, 5, 6):
         circuit = prepared(value)
         c, d, out = circuit.cregs
-        try:
-            condition = make(c, d)
-        except TypeError:
-            pytest.skip("this Qiskit has no such expression")
-        with circuit.if_test(condition) as otherwise:
+        with circuit.if_test(make(c, d)) as otherwise:
             circuit.x(4)
         with otherwise:
             circuit.x(0)
             circuit.reset(0)
         circuit.measure(4, out[0])
         form = describe(circuit)
-        assert form.program_format is ProgramFormat.OPENQASM3
         (outcome,) = counts(form, 5)
         assert outcome[-5] == str(int(truth(value))), (value, form.program)
 
@@ -320,7 +318,8 @@ def test_dynamic_circuits_behave_as_in_qiskit() -> None:
             3, 8, max_operands=2, measure=True, conditional=True, reset=True, seed=seed
         )
         shots = 4000
-        plain = AerSimulator(seed_simulator=1).run(circuit.decompose(reps=3), shots=shots).result()
+        simulator = AerSimulator(seed_simulator=1)
+        plain = simulator.run(transpile(circuit, simulator), shots=shots).result()
         mine = counts(describe(circuit), shots)
         theirs = {key.replace(" ", ""): value for key, value in plain.get_counts().items()}
         for key in mine.keys() | theirs.keys():
@@ -383,7 +382,7 @@ def test_other_refusals_are_named() -> None:
 
 def test_a_loop_that_would_never_end_is_refused() -> None:
     circuit = QuantumCircuit(1)
-    for _ in range(30):
+    for _ in range(11):
         outer = QuantumCircuit(1)
         for _ in range(2):
             outer.append(circuit.to_gate() if circuit.data else lib.XGate(), [0])

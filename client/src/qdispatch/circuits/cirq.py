@@ -24,6 +24,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import cirq
+
+from qdispatch.circuits.cirq_parts import cannot, parts_of
 from qdispatch.circuits.form import CircuitForm, longest_path
 from qdispatch.circuits.writer import ProgramWriter
 from qdispatch.errors import CircuitError
@@ -43,9 +45,6 @@ _WHOLE: Final[Mapping[type, str]] = {
     cirq.HPowGate: "h", cirq.CXPowGate: "cx", cirq.SwapPowGate: "swap", cirq.CCXPowGate: "ccx",
 }  # fmt: skip
 """Gates with a name at exponents 1 and -1 only."""
-
-_SYNTHESIS_ATOL: Final = 1e-14
-"""Cirq's default of 1e-8 would round small rotations away."""
 
 
 def describe(circuit: Any) -> CircuitForm:
@@ -90,7 +89,7 @@ def _flat(operations: Iterable[Any]) -> Iterator[Any]:
         bare = operation.without_classical_controls().untagged
         if isinstance(bare, cirq.CircuitOperation):
             if bare.repeat_until is not None:
-                raise _cannot(operation, "repeat_until is not supported")
+                raise cannot(operation, "repeat_until is not supported")
             yield from _flat(cirq.decompose_once(operation))
         elif isinstance(bare.gate, cirq.PauliMeasurementGate):
             yield from _flat(cirq.decompose_once(operation))
@@ -102,12 +101,6 @@ def _touched(operation: Any) -> Iterator[Hashable]:
     yield from operation.qubits
     yield from cirq.measurement_key_objs(operation)
     yield from cirq.control_keys(operation)
-
-
-def _cannot(operation: Any, why: str) -> CircuitError:
-    # The name of a matrix gate, say, runs over several lines.
-    name = " ".join(str(operation).split())
-    return CircuitError(f"operation '{name}' cannot be carried: {why}", gate=name)
 
 
 def _named(gate: Any) -> tuple[str, tuple[float, ...]] | None:
@@ -137,7 +130,7 @@ class _Emitter:
                 continue
             key, width = cirq.measurement_key_name(bare), len(bare.qubits)
             if key in self.clbits_of:
-                raise _cannot(operation, f"the key '{key}' is measured more than once")
+                raise cannot(operation, f"the key '{key}' is measured more than once")
             self.clbits_of[key] = tuple(range(n_bits, n_bits + width))
             self._measured[key] = bare.qubits
             n_bits += width
@@ -161,18 +154,18 @@ class _Emitter:
         elif (named := _named(gate)) is not None:
             self.writer.gate(named[0], self._places(operation), named[1])
         else:
-            for part in _parts(operation):
+            for part in parts_of(operation):
                 self.add(part)
 
     def _places(self, operation: Any) -> list[int]:
         try:
             return [self.qubit_of[qubit] for qubit in operation.qubits]
         except KeyError as error:
-            raise _cannot(operation, "it needs a qubit that the circuit has not") from error
+            raise cannot(operation, "it needs a qubit that the circuit has not") from error
 
     def _measure(self, operation: Any) -> None:
         if operation.gate.confusion_map:
-            raise _cannot(operation, "a confusion_map is noise; noise is not supported")
+            raise cannot(operation, "a confusion_map is noise; noise is not supported")
         clbits = self.clbits_of[cirq.measurement_key_name(operation)]
         inverted = operation.gate.full_invert_mask()
         for qubit, clbit, flip in zip(self._places(operation), clbits, inverted, strict=True):
@@ -184,10 +177,10 @@ class _Emitter:
 
     def _controlled(self, operation: Any) -> None:
         conditions = operation.classical_controls
-        keys = sorted({key.name for each in conditions for key in map(_bare, each.keys)})
+        keys = sorted({str(key) for each in conditions for key in each.keys})
         missing = [key for key in keys if key not in self.clbits_of]
         if missing:
-            raise _cannot(operation, f"the key '{missing[0]}' is never measured")
+            raise cannot(operation, f"the key '{missing[0]}' is never measured")
 
         def holds(bits: Mapping[int, int]) -> bool:
             store = cirq.ClassicalDataDictionaryStore()
@@ -204,51 +197,6 @@ class _Emitter:
             lambda: self.add(operation.without_classical_controls()),
             gate=str(operation),
         )
-
-
-def _bare(key: Any) -> Any:
-    return cirq.MeasurementKey(name=str(key))
-
-
-def _parts(operation: Any) -> Any:
-    """What an operation decomposes into.
-
-    Raises:
-        CircuitError: It is not unitary, or it is noise; ``gate`` names it.
-    """
-    gate = operation.gate
-    if isinstance(gate, cirq.ControlledGate):
-        operation = _counted(operation)
-        gate = gate.sub_gate if cirq.num_qubits(gate.sub_gate) > 1 else None
-    parts = None if isinstance(gate, cirq.MatrixGate) else cirq.decompose_once(operation, None)
-    if parts is not None:
-        return list(parts)
-    matrix = cirq.unitary(operation, None)
-    if matrix is None:
-        raise _cannot(operation, "it has no form in OpenQASM, no decomposition and no unitary")
-    qubits = operation.qubits
-    if len(qubits) == 1:
-        gates = cirq.single_qubit_matrix_to_gates(matrix)
-        return [gate.on(*qubits) for gate in gates]
-    if len(qubits) == 2:
-        two_qubit = cirq.two_qubit_matrix_to_cz_operations
-        return two_qubit(
-            *qubits, matrix, allow_partial_czs=True, atol=_SYNTHESIS_ATOL, clean_operations=False
-        )
-    return list(cirq.quantum_shannon_decomposition(list(qubits), matrix))
-
-
-def _counted(operation: Any) -> Any:
-    """The controlled operation with control values 0 and 1 for False and True.
-
-    Cirq indexes an array by these values, which takes booleans for a mask.
-    """
-    gate = operation.gate
-    values = gate.control_values
-    if not isinstance(values, cirq.ProductOfSums):
-        return operation
-    numbers = [tuple(int(each) for each in some) for some in values]
-    return cirq.ControlledGate(gate.sub_gate, control_values=numbers).on(*operation.qubits)
 
 
 def pauli_terms(observable: Any) -> list[tuple[list[tuple[Any, str]], complex]]:

@@ -24,7 +24,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pennylane as qml
+
 from qdispatch.circuits.form import CircuitForm, longest_path
+from qdispatch.circuits.pennylane_parts import parts_of
 from qdispatch.circuits.writer import ProgramWriter
 from qdispatch.errors import CircuitError
 from qdispatch.model import PauliSum, ResultType
@@ -47,9 +49,6 @@ _NOTHING: Final = (qml.Identity, qml.GlobalPhase, qml.Snapshot)
 # Its home since PennyLane 0.43, and before.
 _MidMeasure: Final[Any] = getattr(qml.ops, "MidMeasure", None) or qml.measurements.MidMeasureMP
 _Conditional: Final[Any] = qml.ops.Conditional
-
-_TOLERANCE: Final = 1e-12
-"""How far the decomposition of a matrix may be off, in any of its entries."""
 
 _SAMPLED: Final[Mapping[type, ResultType]] = {
     qml.measurements.CountsMP: ResultType.COUNTS,
@@ -205,7 +204,7 @@ class _Emitter:
         elif isinstance(operation, _Conditional):
             self._conditional(operation)
         else:
-            for part in _parts(operation):
+            for part in parts_of(operation):
                 self._add(part)
 
     def _measure(self, operation: Any, qubit: int) -> None:
@@ -247,47 +246,6 @@ def _angle(value: Any, operation: Any) -> float:
             f"operator '{operation.name}' has the parameter {value}; a real number is needed",
             gate=operation.name,
         ) from error
-
-
-def _parts(operation: Any) -> Sequence[Any]:
-    """What an operator decomposes into.
-
-    Raises:
-        CircuitError: It has neither a decomposition nor a matrix; ``gate``
-            names it.
-    """
-    if operation.has_decomposition:
-        parts: Sequence[Any] = operation.decomposition()
-        is_pair = isinstance(operation, qml.QubitUnitary) and len(operation.wires) == 2
-        return _exact(operation, parts) if is_pair else parts
-    if operation.has_matrix and not isinstance(operation, qml.QubitUnitary):
-        return [qml.QubitUnitary(operation.matrix(), wires=operation.wires)]
-    raise CircuitError(
-        f"operator '{operation.name}' has no form in OpenQASM and no decomposition",
-        gate=operation.name,
-    )
-
-
-def _exact(unitary: Any, parts: Sequence[Any]) -> Sequence[Any]:
-    """A decomposition of a two-qubit unitary without the rounding of special cases.
-
-    PennyLane takes what is within about 1e-8 of a product or of a gate with
-    fewer CNOTs for one. Behind some generic gates no case is special.
-    """
-    wires, matrix = unitary.wires, unitary.matrix()
-    made = qml.matrix(parts, wire_order=wires)
-    overlap = qml.math.trace(made.conj().T @ matrix)
-    # Compared entry by entry: the overlap does not see a deviation of first order.
-    if abs(made * overlap - matrix * abs(overlap)).max() < _TOLERANCE:
-        return parts
-    first, second = wires
-    generic = [
-        qml.RY(0.7, first), qml.RX(1.1, second), qml.CNOT(wires),
-        qml.RX(0.4, first), qml.RZ(0.9, second), qml.CNOT(wires),
-        qml.RY(0.3, first), qml.RX(1.3, second),
-    ]  # fmt: skip
-    rest = matrix @ qml.matrix(generic, wire_order=wires).conj().T
-    return [*generic, *qml.QubitUnitary(rest, wires=wires).decomposition()]
 
 
 def pauli_terms(observable: Any) -> list[tuple[list[tuple[Any, str]], complex]]:

@@ -16,10 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import qiskit.circuit.library as lib
-from qdispatch.circuits import qiskit_control
-from qdispatch.circuits.form import CircuitForm
-from qdispatch.circuits.writer import ProgramWriter
-from qdispatch.errors import CircuitError
 from qiskit.circuit import (
     AnnotatedOperation,
     Barrier,
@@ -33,6 +29,11 @@ from qiskit.circuit import (
     QuantumCircuit,
     Reset,
 )
+
+from qdispatch.circuits import qiskit_control
+from qdispatch.circuits.form import CircuitForm
+from qdispatch.circuits.writer import ProgramWriter
+from qdispatch.errors import CircuitError
 
 _GATES: Final[Mapping[type, str]] = {
     lib.IGate: "id", lib.XGate: "x", lib.YGate: "y", lib.ZGate: "z", lib.HGate: "h",

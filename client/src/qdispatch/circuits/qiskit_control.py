@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from qdispatch.circuits.writer import ProgramWriter
-from qdispatch.errors import CircuitError
 from qiskit.circuit import (
     CASE_DEFAULT,
     BoxOp,
@@ -25,6 +23,9 @@ from qiskit.circuit import (
     WhileLoopOp,
 )
 from qiskit.circuit.classical import expr, types
+
+from qdispatch.circuits.writer import ProgramWriter
+from qdispatch.errors import CircuitError
 
 if TYPE_CHECKING:
     from qdispatch.circuits.qiskit import Emit, Scope
@@ -120,7 +121,8 @@ def _value(node: Any, scope: Scope, bits: Mapping[int, int]) -> int:
         raise CircuitError(f"a condition cannot be carried: {node}", gate="if_else")
     if isinstance(node.type, types.Uint):
         return result & int((1 << node.type.width) - 1)
-    return int(bool(result))
+    # The bitwise complement of a bool is a bool, too.
+    return result & 1 if isinstance(node, expr.Unary) else int(bool(result))
 
 
 def _equality(node: Any, scope: Scope) -> tuple[tuple[int, ...], int] | None:

@@ -1,0 +1,166 @@
+"""What only Aer does: methods other than a state vector."""
+
+from __future__ import annotations
+
+import pytest
+from conformance_cases import QASM2
+from conformance_checks import drawn_from, same_distribution
+from conformance_runs import run_on
+from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
+
+from tasks.simulators import SimulationError
+
+GIB = 2**30
+
+
+def ghz(n_qubits: int, extra: str = "") -> str:
+    chain = "".join(f"cx q[{q}],q[{q + 1}];" for q in range(n_qubits - 1))
+    return (
+        QASM2 + f"qreg q[{n_qubits}];creg c[{n_qubits}];h q[0];" + chain + extra + "measure q->c;"
+    )
+
+
+def shallow(n_qubits: int) -> str:
+    """Depth 3: rotations, pairs, pairs."""
+    lines = [f"ry(0.{q + 10}) q[{q}];" for q in range(n_qubits)]
+    lines += [f"cx q[{q}],q[{q + 1}];" for q in range(0, n_qubits - 1, 2)]
+    lines += [f"crx(0.3) q[{q}],q[{q + 1}];" for q in range(1, n_qubits - 1, 2)]
+    return QASM2 + f"qreg q[{n_qubits}];creg c[{n_qubits}];" + "".join(lines) + "measure q->c;"
+
+
+@pytest.mark.parametrize(
+    ("program", "method"),
+    [
+        (ghz(4), "statevector"),
+        (ghz(16), "statevector"),
+        (ghz(17), "stabilizer"),
+        (ghz(17, "t q[0];"), "statevector"),
+        (ghz(40, "t q[0];"), "matrix_product_state"),
+        (shallow(60), "matrix_product_state"),
+        (ghz(100, "rz(pi/2) q[3];cp(pi) q[1],q[9];rx(-pi/2) q[1];rx(pi/2) q[1];"), "stabilizer"),
+    ],
+    ids=["small", "sixteen", "clifford", "one-t", "wide-t", "shallow", "clifford-angles"],
+)
+def test_method_is_chosen(program: str, method: str) -> None:
+    found = run_on("aer", program, ResultType.COUNTS, shots=100, memory_limit_bytes=4 * GIB)
+    assert found.method == method
+    assert sum(found.results[0].counts.values()) == 100
+
+
+def test_ghz_of_forty_with_a_t() -> None:
+    asked = (
+        PauliSum(terms=(PauliTerm(paulis="X" * 40),)),
+        PauliSum(terms=(PauliTerm(paulis="Z" * 40),)),
+    )
+    found = run_on(
+        "aer",
+        ghz(40, "t q[0];"),
+        ResultType.COUNTS,
+        ResultType.EXPVAL,
+        shots=400,
+        observables=asked,
+        memory_limit_bytes=4 * GIB,
+    )
+    drawn_from(found.results[0].counts, {"0" * 40: 0.5, "1" * 40: 0.5})
+    error = found.results[1].standard_errors[0]
+    assert abs(found.results[1].expval[0] - 2**-0.5) < 5 * error
+    assert found.results[1].expval[1] == 1
+
+
+def test_stabilizer_beyond_the_width_of_a_word() -> None:
+    program = ghz(70)
+    found = run_on("aer", program, ResultType.COUNTS, shots=500)
+    drawn_from(found.results[0].counts, {"0" * 70: 0.5, "1" * 70: 0.5})
+    asked = (PauliSum(terms=(PauliTerm(paulis="X" * 70, coefficient=2.0),)),)
+    (result,) = run_on("aer", program, ResultType.EXPVAL, observables=asked).results
+    assert result.expval == (2.0,)
+
+
+def test_exact_stabilizer_distribution() -> None:
+    program = ghz(40, "x q[39];h q[5];")
+    (result,) = run_on("aer", program, ResultType.QUASI).results
+    expected = {
+        f"{1 - top}{str(top) * 33}{fifth}{str(top) * 5}": 0.25 for top in (0, 1) for fifth in (0, 1)
+    }
+    same_distribution(result.quasi, expected, 1e-12)
+
+
+def test_exact_stabilizer_distribution_that_is_too_long() -> None:
+    program = QASM2 + "qreg q[30];creg c[30];h q;measure q->c;"
+    with pytest.raises(SimulationError, match="1,073,741,824 outcomes"):
+        run_on("aer", program, ResultType.QUASI)
+
+
+def test_exact_probabilities_of_many_qubits_of_a_product_state() -> None:
+    with pytest.raises(SimulationError, match="up to 20 measured qubits") as caught:
+        run_on("aer", shallow(60), ResultType.QUASI, memory_limit_bytes=GIB)
+    assert caught.value.kind is ErrorKind.UNSUPPORTED
+
+
+def test_exact_probabilities_of_some_qubits_of_a_product_state() -> None:
+    program = shallow(60).replace("measure q->c;", "measure q[0]->c[0];measure q[59]->c[59];")
+    (result,) = run_on("aer", program, ResultType.QUASI, memory_limit_bytes=GIB).results
+    assert sum(result.quasi.values()) == pytest.approx(1)
+    assert len(result.quasi) == 4
+
+
+@pytest.mark.parametrize("method", ["statevector", "stabilizer", "matrix_product_state"])
+def test_every_method_gives_the_same(method: str) -> None:
+    program = ghz(
+        5, "s q[0];h q[0];cz q[0],q[4];rzz(pi/2) q[1],q[2];sx q[3];csx q[0],q[1];csx q[0],q[1];"
+    )
+    if method == "stabilizer":
+        program = program.replace("csx q[0],q[1];csx q[0],q[1];", "cx q[0],q[1];")
+    asked = tuple(
+        PauliSum(terms=(PauliTerm(paulis=label),)) for label in ("XXXXX", "ZIIIZ", "IIYZI")
+    )
+    types = (ResultType.QUASI, ResultType.EXPVAL)
+    options = {"method": method}
+    found = run_on("aer", program, *types, observables=asked, options=options)
+    reference = run_on("pennylane", program, *types, observables=asked)
+    assert found.method == method
+    same_distribution(found.results[0].quasi, reference.results[0].quasi, 1e-9)
+    assert found.results[1].expval == pytest.approx(reference.results[1].expval, abs=1e-9)
+
+
+def test_every_gate_runs_as_a_product_state() -> None:
+    from tasks.circuit import GATES
+
+    calls = "".join(
+        f"{name}{'(' + ','.join(['0.3', '0.5', '0.7', '0.9'][:n]) + ')' if n else ''} "
+        + ",".join(f"q[{q}]" for q in range(k))
+        + ";"
+        for name, (n, k) in GATES.items()
+        if name not in {"ccz", "ryy"}
+    )
+    program = QASM2 + "qreg q[3];creg c[3];h q;" + calls + "measure q->c;"
+    options = {"method": "matrix_product_state"}
+    (found,) = run_on("aer", program, ResultType.QUASI, options=options).results
+    (reference,) = run_on(
+        "cirq", program, ResultType.QUASI, options={"precision": "double"}
+    ).results
+    same_distribution(found.quasi, reference.quasi, 1e-9)
+
+
+def test_stabilizer_names_the_gate_that_it_cannot_run() -> None:
+    with pytest.raises(SimulationError, match=r"rx\(0\.3\).*not a Clifford") as caught:
+        run_on("aer", ghz(4, "rx(0.3) q[1];"), ResultType.QUASI, options={"method": "stabilizer"})
+    assert caught.value.kind is ErrorKind.UNSUPPORTED
+
+
+def test_unknown_method() -> None:
+    with pytest.raises(SimulationError, match="must be one of automatic, statevector"):
+        run_on("aer", ghz(4), ResultType.QUASI, options={"method": "magic"})
+
+
+def test_a_method_that_does_not_fit() -> None:
+    with pytest.raises(SimulationError, match="state vector of 40 qubits") as caught:
+        run_on("aer", ghz(40), ResultType.EXPVAL, options={"method": "statevector"})
+    assert caught.value.kind is ErrorKind.OUT_OF_MEMORY
+
+
+def test_dynamic_clifford_circuit_of_sixty_qubits() -> None:
+    program = ghz(60).replace("measure q->c;", "measure q[0]->c[0];if(c==1) x q[1];measure q->c;")
+    found = run_on("aer", program, ResultType.COUNTS, shots=200)
+    assert found.method == "stabilizer"
+    drawn_from(found.results[0].counts, {"0" * 60: 0.5, "1" * 58 + "01": 0.5})

@@ -1,0 +1,44 @@
+"""What all tests share: the servers, and the core on a database of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.database import migrate
+from app.settings import Settings
+from tests.world import World, make_settings, make_world
+
+pytest_plugins = ["tests.services.fixtures"]
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file at the current schema, to be copied."""
+    folder = tmp_path_factory.mktemp("sqlite")
+    migrate(make_settings(folder))
+    return folder / "qdispatch.db"
+
+
+@pytest.fixture
+def database_url(tmp_path: Path, migrated_sqlite: Path) -> str:
+    """A database at the current schema, without rows: SQLite, unless a module says otherwise."""
+    shutil.copy(migrated_sqlite, tmp_path / "qdispatch.db")
+    return f"sqlite:///{tmp_path / 'qdispatch.db'}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Three targets, everything under a folder of the test's own."""
+    return make_settings(tmp_path, database_url=database_url)
+
+
+@pytest.fixture
+def world(settings: Settings) -> Iterator[World]:
+    """The core."""
+    world = make_world(settings)
+    yield world
+    world.store.close()

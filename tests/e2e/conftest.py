@@ -1,0 +1,41 @@
+"""The installations that the e2e tests run on, started once each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from qdispatch import Client
+from tests.e2e.stack import Stack
+from tests.services.together import Services
+
+
+@pytest.fixture(scope="session", params=["embedded", "full"])
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """An installation: on the embedded default, and on RabbitMQ, Redis and PostgreSQL."""
+    urls = {}
+    if request.param == "full":
+        services: Services = request.getfixturevalue("services")
+        services.start()
+        urls = {
+            "QDISPATCH_BROKER_URL": services.rabbitmq.url,
+            "QDISPATCH_RESULT_BACKEND": services.redis.url,
+            "QDISPATCH_DATABASE_URL": services.postgresql.create_database(),
+        }
+    stack = Stack(tmp_path_factory.mktemp(request.param), urls)
+    stack.start()
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[Client]:
+    """A client of the installation."""
+    stack.check()
+    with stack.client() as client:
+        yield client
+
+

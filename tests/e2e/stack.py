@@ -1,0 +1,246 @@
+"""A whole installation for the tests: real server, real workers, real sweep."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from qdispatch import Client
+from qdispatch.errors import QDispatchError
+from qdispatch.model import JobStatus
+from tests.services.process import free_port, wait_until
+
+PROJECT: Final = Path(__file__).resolve().parents[2]
+
+# The sweep and the leases are quick here, so that what they mend is mended
+# within a test.
+SETTINGS: Final = """
+data_dir = "{data_dir}"
+
+[server]
+address = "127.0.0.1:{port}"
+max_program_bytes = 200_000
+max_shots = 1_000_000
+
+[jobs]
+lease_s = 6.0
+sweep_interval_s = 0.5
+resend_after_s = 1.0
+
+[machine]
+max_simulations = 4
+
+[targets.aer]
+simulator = "aer"
+concurrency = 2
+max_qubits = 200
+memory_limit = "2GiB"
+time_limit_s = 120.0
+
+[targets.cirq]
+simulator = "cirq"
+concurrency = 1
+max_qubits = 30
+memory_limit = "2GiB"
+
+[targets.pennylane]
+simulator = "pennylane"
+concurrency = 1
+max_qubits = 30
+memory_limit = "2GiB"
+"""
+
+TARGETS: Final = ("aer", "cirq", "pennylane")
+READY_S: Final = 90.0
+STOP_S: Final = 30.0
+
+
+class Stack:
+    """An installation under a folder.
+
+    Args:
+        folder: For its settings, data and logs.
+        urls: Environment variables with the URLs of real services; none for
+            the embedded default.
+    """
+
+    def __init__(self, folder: Path, urls: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.embedded = not urls
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        settings = folder / "settings.toml"
+        settings.write_text(SETTINGS.format(data_dir=self.data_dir, port=port))
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("QDISPATCH_")
+        }
+        self.environment = {**inherited, "QDISPATCH_SETTINGS": str(settings), **urls}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def programs(self) -> list[str]:
+        """Names of the program files that there are."""
+        return sorted(path.name for path in (self.data_dir / "programs").iterdir())
+
+    def start(self) -> None:
+        """Starts everything and waits until every target has a worker."""
+        self.run("app", "migrate")
+        self.launch("server", "rpc")
+        self.launch("sweep", "tasks.sweep")
+        for target in TARGETS:
+            self.start_worker(target)
+        self.wait_until_ready()
+
+    def start_worker(self, target: str) -> None:
+        """Starts the worker of a target, as an operator would."""
+        self.launch(target, "celery", "-A", "tasks", "worker", "-Q", target, "-l", "INFO")
+
+    def wait_until_ready(self) -> None:
+        """Waits until every target has a worker."""
+        with Client(self.address, timeout_s=2) as client:
+
+            def ready() -> bool:
+                self.check()
+                try:
+                    return all(each.workers_online for each in client.targets())
+                except QDispatchError:
+                    return False
+
+            assert wait_until(ready, READY_S), self.logs()
+
+    def launch(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        """Starts a process of this project; it never outlives the test run."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=self.environment,
+                cwd=PROJECT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent,
+            )
+        self._processes[name] = process
+        return process
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """Runs a command of this project to its end; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            env=self.environment,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def python(self, code: str, *arguments: str) -> str:
+        """Runs Python code in this installation's environment; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            env=self.environment,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+    def celery(self, *command: str, check: bool = True) -> str:
+        """Runs `celery -A tasks ...`."""
+        return self.run("celery", "-A", "tasks", *command, check=check)
+
+    def process(self, name: str) -> psutil.Process:
+        """The process of that name."""
+        return psutil.Process(self._processes[name].pid)
+
+    def slots(self, target: str) -> set[int]:
+        """The pool's processes of a worker: its children but for the fork server."""
+        children = self.process(target).children()
+        return {child.pid for child in children if not _is_fork_server(child)}
+
+    def engines(self, target: str) -> list[psutil.Process]:
+        """The engines of a worker."""
+        fork_servers = [each for each in self.process(target).children() if _is_fork_server(each)]
+        engines = [engine for each in fork_servers for engine in each.children()]
+        return [engine for engine in engines if engine.status() != psutil.STATUS_ZOMBIE]
+
+    def check(self) -> None:
+        """Fails when a process has ended that should run."""
+        for name, process in self._processes.items():
+            assert process.poll() is None, f"{name} ended:\n{self.log(name)}"
+
+    def log(self, name: str) -> str:
+        """The end of a process' log."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-6000:]
+
+    def logs(self) -> str:
+        """The ends of all logs."""
+        return "\n".join(f"== {name}\n{self.log(name)}" for name in self._processes)
+
+    def kill(self, name: str) -> None:
+        """Kills a process with SIGKILL, and waits until its children are gone too."""
+        family = self.process(name).children(recursive=True)
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+        _, alive = psutil.wait_procs(family, timeout=STOP_S)
+        assert not alive, alive
+
+    def restart(self) -> None:
+        """Stops and starts everything."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """Stops everything, as SIGTERM does."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        try:
+            for name, process in self._processes.items():
+                assert process.wait(STOP_S) == 0, f"{name}: {self.log(name)}"
+        finally:
+            for process in self._processes.values():
+                process.kill()
+                process.wait()
+            self._processes.clear()
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """A client of this installation."""
+        with Client(self.address) as client:
+            yield client
+
+
+def _is_fork_server(process: psutil.Process) -> bool:
+    try:
+        return "tasks.forkserver" in process.cmdline()
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return False
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def wait_for_status(client: Client, job_ids: Sequence[str], status: JobStatus) -> None:
+    """Waits until all of these jobs have a status."""
+
+    def reached() -> bool:
+        return all(client.get_job(job_id).status is status for job_id in job_ids)
+
+    assert wait_until(reached, 60), [client.get_job(job_id) for job_id in job_ids]

@@ -1,0 +1,119 @@
+"""Stand-ins for what the core is given. Each passes the suite of what it stands for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+from uuid import UUID
+
+from app.jobs import Failed, Finished
+from app.ports import Dispatch
+from app.store import Store, Transaction
+from qdispatch.errors import UnavailableError
+from qdispatch.model import JobSpec
+from tasks.engine import EngineError, Exited, Signal
+
+
+class ManualClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class RecordingDispatcher:
+    """Remembers what it was told, in order."""
+
+    def __init__(self) -> None:
+        self.sent: list[Dispatch] = []
+        self.revoked: list[tuple[UUID, bool]] = []
+
+    def send(self, dispatch: Dispatch) -> None:
+        self.sent.append(dispatch)
+
+    def revoke(self, job_id: UUID, *, running: bool) -> None:
+        self.revoked.append((job_id, running))
+
+
+class SwitchableStore(Store):
+    """A real store that can be taken away."""
+
+    away = False
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        self._check()
+        with super().write() as tx:
+            yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        self._check()
+        with super().read() as tx:
+            yield tx
+
+    def _check(self) -> None:
+        if self.away:
+            raise UnavailableError("the database does not answer; try again")
+
+
+Event: TypeAlias = Finished | Failed | Exited | Signal
+
+
+@dataclass
+class ScriptedEngine:
+    """An engine whose waits end as the script says; after its end nothing happens.
+
+    A step may be a function: it is called during the wait, and makes the event.
+    """
+
+    script: deque[Event | Callable[[], Event]] = field(default_factory=deque)
+    specs: list[JobSpec] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    starts: int = 0
+    kills: int = 0
+    alive: bool = False
+
+    def start(self) -> None:
+        if not self.alive:
+            self.alive = True
+            self.starts += 1
+
+    def submit(self, spec: JobSpec) -> None:
+        self.start()
+        self.specs.append(spec)
+
+    def wait(self, timeout_s: float) -> Event:
+        if not self.alive:
+            raise EngineError("no engine was started")
+        self.waits.append(timeout_s)
+        if not self.script:
+            return Signal.TIMEOUT
+        step = self.script.popleft()
+        event = step() if callable(step) else step
+        if isinstance(event, Exited):
+            self.alive = False
+        return event
+
+    def kill(self) -> None:
+        if self.alive:
+            self.alive = False
+            self.kills += 1
+
+
+@dataclass
+class ManualStop:
+    """Why a slot was told to stop: nothing, until it is set."""
+
+    terminated: bool = False
+    leaving: bool = False

@@ -1,0 +1,175 @@
+"""The core, put together as the service does, on fakes where it meets the outside."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+from app.jobs import Claim, EncodedResult, Failed, Finished
+from app.programs import Programs
+from app.service import JobService
+from app.settings import SETTINGS_VARIABLE, Settings
+from app.store import make_engine
+from app.upkeep import Upkeep
+from app.work import WorkService
+from qdispatch.codec import encode_result
+from qdispatch.model import ErrorKind, JobInfo, JobSpec, JobStatus, ProgramFormat, Result
+from qdispatch.model import ResultType as Type
+from tests.fakes import ManualClock, RecordingDispatcher, SwitchableStore
+
+WORKER: Final = "aer@host"
+
+BELL: Final = """OPENQASM 2.0;
+include "qelib1.inc";
+qreg q[2];
+creg c[2];
+h q[0];
+cx q[0],q[1];
+measure q -> c;
+"""
+
+_SPEC: Final = JobSpec(
+    program=BELL,
+    program_format=ProgramFormat.OPENQASM2,
+    framework="custom",
+    n_qubits=2,
+    depth=3,
+    target="aer",
+    shots=100,
+)
+
+
+def bell(**changes: Any) -> JobSpec:
+    """A job that everybody accepts, but for the changes."""
+    return replace(_SPEC, **changes)
+
+
+def counts(counted: dict[str, int]) -> EncodedResult:
+    """A result as an engine hands it over."""
+    n_bits = len(next(iter(counted), ""))
+    result = Result(type=Type.COUNTS, n_bits=n_bits, counts=counted)
+    return EncodedResult(
+        result_type="counts", point=0, value=encode_result(result).SerializeToString()
+    )
+
+
+def finished(**changes: Any) -> Finished:
+    """What a simulation that went well left behind."""
+    outcome = Finished(
+        results=(counts({"00": 48, "11": 52}),),
+        method="stabilizer",
+        simulator_version="stub 1.0",
+        parsing_s=0.25,
+        simulating_s=0.5,
+        peak_memory_bytes=123_456_789_012,
+    )
+    return replace(outcome, **changes)
+
+
+def failed(kind: ErrorKind = ErrorKind.UNSUPPORTED, message: str = "no such gate") -> Failed:
+    """What a simulation that went wrong left behind."""
+    return Failed(kind=kind, message=message, simulator_version="stub 1.0", parsing_s=0.25)
+
+
+def make_settings(folder: Path, **values: Any) -> Settings:
+    """Settings that neither a file nor the environment of the run has a part in."""
+    targets = {
+        "aer": {"simulator": "aer", "concurrency": 2, "max_qubits": 100},
+        "cirq": {"simulator": "cirq", "concurrency": 2, "max_qubits": 30},
+        "pennylane": {"simulator": "pennylane", "concurrency": 1, "max_qubits": 20},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("QDISPATCH_"):
+                patch.delenv(name)
+        patch.setenv(SETTINGS_VARIABLE, str(folder / "no-settings.toml"))
+        return Settings(**({"data_dir": folder, "targets": targets} | values))
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """All that a use case touches."""
+
+    settings: Settings
+    store: SwitchableStore
+    programs: Programs
+    clock: ManualClock
+    dispatcher: RecordingDispatcher
+    jobs: JobService
+    work: WorkService
+    upkeep: Upkeep
+
+    def submit(self, **changes: Any) -> UUID:
+        """Submits a Bell state, with changes to its spec, under a request_id of its own."""
+        self.clock.advance(0.001)
+        request_id = f"request-{len(self.dispatcher.sent)}"
+        return UUID(self.jobs.submit(bell(**changes), request_id=request_id).id)
+
+    def claim(self, job_id: UUID, worker: str = WORKER) -> Claim:
+        """Claims a job that can be claimed."""
+        claim = self.work.claim(job_id, worker)
+        assert claim is not None
+        return claim
+
+    def running(self, **changes: Any) -> Claim:
+        """A job that runs."""
+        return self.claim(self.submit(**changes))
+
+    def info(self, job_id: UUID) -> JobInfo:
+        """The job as the database has it."""
+        return self.jobs.get(str(job_id))
+
+    def status(self, job_id: UUID) -> JobStatus:
+        """Where the job is in its life."""
+        return self.info(job_id).status
+
+    def files(self) -> set[UUID]:
+        """The jobs that have a program file."""
+        return {job_id for job_id, _ in self.programs.stored()}
+
+    def job_in(self, status: JobStatus) -> UUID:
+        """A job that has got as far as this status."""
+        job_id = self.submit()
+        if status is JobStatus.CANCELED:
+            self.jobs.cancel(str(job_id))
+        elif status is not JobStatus.PENDING:
+            claim = self.claim(job_id)
+            if status is JobStatus.FINISHED:
+                self.work.finish(claim, finished())
+            elif status is JobStatus.FAILED:
+                self.work.fail(claim, failed())
+        assert self.status(job_id) is status
+        return job_id
+
+
+def make_world(settings: Settings) -> World:
+    """The core on a database that is at the current schema."""
+    store = SwitchableStore(make_engine(settings.database))
+    programs = Programs(settings.programs)
+    clock = ManualClock()
+    dispatcher = RecordingDispatcher()
+    return World(
+        settings=settings,
+        store=store,
+        programs=programs,
+        clock=clock,
+        dispatcher=dispatcher,
+        jobs=JobService(
+            settings=settings, store=store, programs=programs, dispatcher=dispatcher, clock=clock
+        ),
+        work=WorkService(
+            store=store, programs=programs, clock=clock, lease_s=settings.jobs.lease_s
+        ),
+        upkeep=Upkeep(
+            settings=settings.jobs,
+            store=store,
+            programs=programs,
+            dispatcher=dispatcher,
+            clock=clock,
+        ),
+    )
