@@ -47,7 +47,7 @@ RUN groupadd --gid 10001 qdispatch \
        /var/lib/qdispatch /var/lib/qdispatch/programs
 
 COPY --from=builder /opt/qdispatch /opt/qdispatch
-COPY settings.toml /etc/qdispatch/settings.toml
+COPY settings.toml flowerconfig.py /etc/qdispatch/
 
 ENV PATH=/opt/qdispatch/bin:$PATH \
     PYTHONUNBUFFERED=1 \

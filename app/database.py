@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 
 from app.settings import Settings, SettingsError
 from app.store import Store, make_engine
+from qdispatch.errors import QDispatchError
 
 _MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 
@@ -50,6 +51,15 @@ def open_store(settings: Settings) -> Store:
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(make_engine(settings.database))
+    try:
+        _check_revision(store)
+    except QDispatchError:
+        store.close()
+        raise
+    return store
+
+
+def _check_revision(store: Store) -> None:
     head = ScriptDirectory.from_config(_config()).get_current_head()
     with store.read() as tx:
         current = tx.revision()
@@ -58,7 +68,6 @@ def open_store(settings: Settings) -> Store:
             f"the database is at revision {current or 'none'}, this version needs {head}:"
             " run `python -m app migrate`"
         )
-    return store
 
 
 def _hush_alembic() -> None:

@@ -23,12 +23,19 @@ class Programs:
 
     Args:
         url: An fsspec URL. A local folder is made when missing.
+
+    Raises:
+        UnavailableError: The folder cannot be reached or made.
     """
 
     def __init__(self, url: str) -> None:
         self._fs: fsspec.AbstractFileSystem
-        self._fs, self._folder = url_to_fs(url, use_listings_cache=False)
-        self._fs.makedirs(self._folder, exist_ok=True)
+        try:
+            self._fs, self._folder = url_to_fs(url, use_listings_cache=False)
+            self._fs.makedirs(self._folder, exist_ok=True)
+        except (OSError, ValueError, ImportError) as error:
+            # Unknown protocols are a ValueError, and uninstalled ones an ImportError.
+            raise UnavailableError(f"programs_url cannot be used: {error}") from error
 
     def _path(self, job_id: UUID) -> str:
         return f"{self._folder}/{job_id}{SUFFIX}"
@@ -72,8 +79,16 @@ class Programs:
             return
 
     def stored(self) -> Iterator[tuple[UUID, datetime]]:
-        """Every file: its job's id, and when it was written."""
-        for entry in self._fs.ls(self._folder, detail=True):
+        """Every file: its job's id, and when it was written.
+
+        Raises:
+            UnavailableError: The folder cannot be read.
+        """
+        try:
+            entries = self._fs.ls(self._folder, detail=True)
+        except OSError as error:
+            raise UnavailableError(f"the programs cannot be listed: {error.strerror}") from error
+        for entry in entries:
             name = str(entry["name"]).rpartition("/")[2]
             try:
                 job_id = UUID(name.removesuffix(SUFFIX))

@@ -46,7 +46,12 @@ def make_engine(url: str) -> sa.Engine:
         url,
         pool_pre_ping=True,
         pool_timeout=CONNECT_TIMEOUT_S,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            # In another zone, the first and the last moments of the calendar
+            # would come back in years that Python does not have.
+            "options": "-c timezone=utc",
+        },
     )
 
 
@@ -219,7 +224,8 @@ class Transaction:
             }
             for each in results
         ]
-        self._connection.execute(self._insert(RESULT).on_conflict_do_nothing(), values)
+        if values:
+            self._connection.execute(self._insert(RESULT).on_conflict_do_nothing(), values)
 
     def fail(
         self,
@@ -238,7 +244,7 @@ class Transaction:
             finish_time=now,
             lease_until=None,
             error_kind=outcome.kind.value,
-            error_message=outcome.message,
+            error_message=_storable(outcome.message),
             simulator_version=outcome.simulator_version,
             parsing_s=outcome.parsing_s,
             simulating_s=outcome.simulating_s,
@@ -358,6 +364,11 @@ class Transaction:
     def _one(self, statement: sa.Executable) -> JobRow | None:
         row = self._connection.execute(statement).mappings().one_or_none()
         return None if row is None else JobRow(**row)
+
+
+def _storable(text: str) -> str:
+    """A message as every database and the wire can carry it; parsers quote anything."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _active() -> sa.ColumnElement[bool]:

@@ -103,6 +103,15 @@ class WorkService:
         self._programs.delete(claim.job_id)
         return True
 
+    def cancel_pending(self, job_id: UUID) -> bool:
+        """Ends a job whose message an operator revoked; False if it is not pending."""
+        with self._store.write() as tx:
+            row = tx.cancel(job_id, JobStatus.PENDING, now=self._clock())
+        if row is None:
+            return False
+        self._programs.delete(job_id)
+        return True
+
     def status(self, job_id: UUID) -> JobStatus | None:
         """The status of a job; None if there is no such job."""
         with self._store.read() as tx:

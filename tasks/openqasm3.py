@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.circuit import (
@@ -27,14 +26,7 @@ from tasks.circuit import (
     Store,
 )
 from tasks.lowering import MAX_OPERATIONS, Expansion, checked, neutral, unsupported
-from tasks.openqasm3_gates import (
-    Modified,
-    as_qiskit,
-    fast_form,
-    modify,
-    phase_gate,
-    standard_gates,
-)
+from tasks.openqasm3_gates import Definition, Library, modify, phase_gate
 from tasks.openqasm3_tree import tree
 from tasks.openqasm3_values import (
     CONSTANTS,
@@ -45,6 +37,7 @@ from tasks.openqasm3_values import (
     fail,
     method_name,
 )
+from tasks.simulators import SimulationError
 
 #: Bits of an `int` or `uint` variable that says no size.
 _INT_BITS: Final = 32
@@ -76,16 +69,6 @@ def read(text: str, max_qubits: int) -> Circuit:
     return Reader(max_qubits).read(tree(text))
 
 
-@dataclass(frozen=True, slots=True)
-class _Definition:
-    """A gate that the program defines."""
-
-    params: tuple[str, ...]
-    qubits: tuple[str, ...]
-    body: Sequence[Any]
-    size: int
-
-
 class Reader:
     """Runs one tree.
 
@@ -98,17 +81,15 @@ class Reader:
         self._n_qubits = self._n_clbits = self._n_hidden = 0
         self._scopes: list[dict[str, Any]] = [{}]
         self._values = Evaluator(self._lookup)
-        self._definitions: dict[str, _Definition] = {}
-        self._expansions: dict[object, Expansion] = {}
-        self._modified = Modified()
+        self._library = Library(self._run_body)
         self._ops: list[Op] = []
         self._phase = 0.0
         self._steps = 0
         self._ended = False
 
-    def read(self, tree: Any) -> Circuit:
+    def read(self, statements: Sequence[Any]) -> Circuit:
         """The circuit of a whole program."""
-        self._block(tree.statements)
+        self._block(statements)
         return Circuit(
             n_qubits=self._n_qubits,
             n_clbits=self._n_clbits,
@@ -128,7 +109,12 @@ class Reader:
             if method is None:
                 construct = _UNSUPPORTED.get(name, name)
                 raise unsupported(f"{at(statement)}{construct} is not supported")
-            method(statement)
+            try:
+                method(statement)
+            except SimulationError as error:
+                if str(error).startswith("line "):
+                    raise
+                raise SimulationError(error.kind, at(statement) + str(error)) from error
 
     def _step(self, node: Any, times: int = 1) -> None:
         self._steps += times
@@ -202,9 +188,8 @@ class Reader:
         if not 1 <= size <= 65_536:
             fail(node, "a size from 1 to 65536 is needed")
         visible = kind == "BitType" and len(self._scopes) == 1
-        bits = Clbits(self._new_bits(size, visible=visible), kind != "BoolType" and size > 0)
-        if kind == "BitType":
-            bits = Clbits(bits.indices, declared is not None)
+        is_register = declared is not None or kind in {"IntType", "UintType"}
+        bits = Clbits(self._new_bits(size, visible=visible), is_register)
         if node.init_expression is not None:
             self._assign(node, bits, node.init_expression)
         elif not visible:
@@ -239,23 +224,7 @@ class Reader:
     # Gates
 
     def _quantum_gate_definition(self, node: Any) -> None:
-        name = node.name.name
-        if name in self._definitions:
-            fail(node, f"gate {name!r} is already defined")
-        size = 0
-        for each in node.body:
-            if type(each).__name__ in _IDLE:
-                continue
-            if type(each).__name__ not in {"QuantumGate", "QuantumPhase"}:
-                raise unsupported(f"{at(each)}only gates are supported in the body of a gate")
-            inner = getattr(getattr(each, "name", None), "name", "")
-            size += self._definitions[inner].size if inner in self._definitions else 1
-        self._definitions[name] = _Definition(
-            tuple(each.name for each in node.arguments),
-            tuple(each.name for each in node.qubits),
-            node.body,
-            size,
-        )
+        self._library.define(node)
 
     def _quantum_gate(self, node: Any) -> None:
         name = node.name.name
@@ -269,18 +238,13 @@ class Reader:
         )
         targets = list(self._broadcast(node))
         self._step(node, len(targets))
-        n_qubits = len(node.qubits)
-        if (
-            not modifiers
-            and name not in self._definitions
-            and fast_form(name, len(params), n_qubits)
-        ):
+        if not modifiers and self._library.is_direct(name, len(params), len(node.qubits)):
             for qubits in targets:
                 gate = neutral(name, params, qubits)
                 if gate is not None:
                     self._ops.append(gate)
             return
-        expansion = self._expansion(node, name, params, modifiers)
+        expansion = self._library.expansion(node, name, params, modifiers)
         self._apply(node, expansion, targets)
 
     def _quantum_phase(self, node: Any) -> None:
@@ -304,7 +268,7 @@ class Reader:
             return
         if len(node.qubits) != gate.num_qubits:
             fail(node, f"gphase needs {gate.num_qubits} qubits here, not {len(node.qubits)}")
-        self._apply(node, self._modified.expand(gate), list(self._broadcast(node)))
+        self._apply(node, self._library.modified(gate), list(self._broadcast(node)))
 
     def _apply(self, node: Any, expansion: Expansion, targets: Sequence[tuple[int, ...]]) -> None:
         self._step(node, len(expansion.gates) * len(targets))
@@ -315,62 +279,8 @@ class Reader:
                 for gate in expansion.gates
             )
 
-    def _expansion(
-        self,
-        node: Any,
-        name: str,
-        params: tuple[float, ...],
-        modifiers: tuple[tuple[str, float], ...],
-    ) -> Expansion:
-        key = (name, params, modifiers)
-        found = self._expansions.get(key)
-        if found is None:
-            found = self._expansions[key] = self._expand(node, name, params, modifiers)
-        return found
-
-    def _expand(
-        self,
-        node: Any,
-        name: str,
-        params: tuple[float, ...],
-        modifiers: tuple[tuple[str, float], ...],
-    ) -> Expansion:
-        gate: Any
-        if name in self._definitions:
-            expansion = self._define(node, name, params)
-            if not modifiers:
-                self._check_arity(node, name, len(self._definitions[name].qubits))
-                return expansion
-            gate = as_qiskit(name, len(self._definitions[name].qubits), expansion)
-        else:
-            standard = standard_gates().get(name)
-            if standard is None:
-                fail(node, f"gate {name!r} is not defined")
-            if len(params) != standard.n_params:
-                fail(node, f"gate {name} takes {standard.n_params} parameters, not {len(params)}")
-            gate = standard.make(*params)
-        for modifier, argument in reversed(modifiers):
-            gate = modify(gate, modifier, argument)
-        self._check_arity(node, name, gate.num_qubits)
-        return self._modified.expand(gate)
-
-    def _check_arity(self, node: Any, name: str, n_qubits: int) -> None:
-        if len(node.qubits) != n_qubits:
-            fail(node, f"gate {name} acts on {n_qubits} qubits here, not on {len(node.qubits)}")
-
-    def _define(self, node: Any, name: str, params: tuple[float, ...]) -> Expansion:
+    def _run_body(self, definition: Definition, params: tuple[float, ...]) -> Expansion:
         """Runs the body of a gate on qubits 0 to n - 1."""
-        known = self._expansions.get((name, params, ()))
-        if known is not None:
-            return known
-        definition = self._definitions[name]
-        if len(params) != len(definition.params):
-            fail(node, f"gate {name} takes {len(definition.params)} parameters, not {len(params)}")
-        if definition.size > MAX_OPERATIONS:
-            raise unsupported(
-                f"gate {name} expands to {definition.size:,} operations;"
-                f" at most {MAX_OPERATIONS:,} are run"
-            )
         names: dict[str, Any] = dict(zip(definition.params, params, strict=True))
         for place, qubit in enumerate(definition.qubits):
             names[qubit] = Qubits((place,), is_register=False)
@@ -381,11 +291,9 @@ class Reader:
         try:
             self._block(definition.body)
             gates = tuple(each for each in self._ops if isinstance(each, Gate))
-            expansion = Expansion(gates, self._phase)
+            return Expansion(gates, self._phase)
         finally:
             self._ops, self._phase, self._scopes = outer
-        self._expansions[name, params, ()] = expansion
-        return expansion
 
     def _broadcast(self, node: Any) -> Iterator[tuple[int, ...]]:
         operands = [self._qubits(each) for each in node.qubits]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tasks.circuit import GATES, Gate
 from tasks.lowering import (
@@ -15,6 +16,7 @@ from tasks.lowering import (
     invalid,
     unsupported,
 )
+from tasks.openqasm3_values import at, fail
 
 #: The most qubits of a gate that is raised to a power that is not whole; that
 #: takes its matrix.
@@ -62,17 +64,127 @@ def fast_form(name: str, n_params: int, n_qubits: int) -> bool:
     return GATES.get(name) == (n_params, n_qubits)
 
 
-class Modified:
-    """Gates under modifiers."""
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A gate that the program defines."""
 
-    def __init__(self) -> None:
+    params: tuple[str, ...]
+    """Names of the parameters."""
+    qubits: tuple[str, ...]
+    """Names of the qubits."""
+    body: Sequence[Any]
+    """Statements."""
+    size: int
+    """Operations that it expands to."""
+
+
+Modifiers: TypeAlias = tuple[tuple[str, float], ...]
+"""Name and argument of each, as written from left to right."""
+
+
+class Library:
+    """The gates of one program; each distinct one is expanded once.
+
+    Args:
+        run_body: Runs the body of a definition with these parameters.
+    """
+
+    def __init__(self, run_body: Callable[[Definition, tuple[float, ...]], Expansion]) -> None:
+        self._run_body = run_body
+        self._definitions: dict[str, Definition] = {}
+        self._expansions: dict[object, Expansion] = {}
         self._expander = Expander()
 
-    def expand(self, gate: Any) -> Expansion:
+    def define(self, node: Any) -> None:
+        """Takes a definition in."""
+        name = node.name.name
+        if name in self._definitions:
+            fail(node, f"gate {name!r} is already defined")
+        size = 0
+        for each in node.body:
+            kind = type(each).__name__
+            if kind == "QuantumBarrier":
+                continue
+            if kind not in {"QuantumGate", "QuantumPhase"}:
+                raise unsupported(f"{at(each)}only gates are supported in the body of a gate")
+            inner = each.name.name if kind == "QuantumGate" else ""
+            size += self._definitions[inner].size if inner in self._definitions else 1
+        self._definitions[name] = Definition(
+            tuple(each.name for each in node.arguments),
+            tuple(each.name for each in node.qubits),
+            node.body,
+            size,
+        )
+
+    def is_direct(self, name: str, n_params: int, n_qubits: int) -> bool:
+        """Whether `neutral` takes this gate as it is."""
+        return name not in self._definitions and fast_form(name, n_params, n_qubits)
+
+    def modified(self, gate: Any) -> Expansion:
         """What a Qiskit gate comes down to."""
         gates: list[Gate] = []
         phase = self._expander.lower(_alone(gate), tuple(range(gate.num_qubits)), gates)
         return Expansion(tuple(gates), phase)
+
+    def expansion(
+        self, node: Any, name: str, params: tuple[float, ...], modifiers: Modifiers
+    ) -> Expansion:
+        """What a gate comes down to at the node that calls it."""
+        key = (name, params, modifiers, len(node.qubits))
+        found = self._expansions.get(key)
+        if found is None:
+            found = self._expansions[key] = self._expand(node, name, params, modifiers)
+        return found
+
+    def _expand(
+        self, node: Any, name: str, params: tuple[float, ...], modifiers: Modifiers
+    ) -> Expansion:
+        definition = self._definitions.get(name)
+        if definition is None:
+            gate = self._standard(node, name, params)
+        else:
+            expansion = self._defined(node, name, definition, params)
+            if not modifiers:
+                _check_arity(node, name, len(definition.qubits))
+                return expansion
+            gate = as_qiskit(name, len(definition.qubits), expansion)
+        for modifier, argument in reversed(modifiers):
+            gate = modify(gate, modifier, argument)
+        _check_arity(node, name, gate.num_qubits)
+        return self.modified(gate)
+
+    def _standard(self, node: Any, name: str, params: tuple[float, ...]) -> Any:
+        standard = standard_gates().get(name)
+        if standard is None:
+            fail(node, f"gate {name!r} is not defined")
+        _check_params(node, name, standard.n_params, params)
+        return standard.make(*params)
+
+    def _defined(
+        self, node: Any, name: str, definition: Definition, params: tuple[float, ...]
+    ) -> Expansion:
+        key = (name, params)
+        known = self._expansions.get(key)
+        if known is not None:
+            return known
+        _check_params(node, name, len(definition.params), params)
+        if definition.size > MAX_OPERATIONS:
+            raise unsupported(
+                f"gate {name} expands to {definition.size:,} operations;"
+                f" at most {MAX_OPERATIONS:,} are run"
+            )
+        found = self._expansions[key] = self._run_body(definition, params)
+        return found
+
+
+def _check_params(node: Any, name: str, n_params: int, params: tuple[float, ...]) -> None:
+    if len(params) != n_params:
+        fail(node, f"gate {name} takes {n_params} parameters, not {len(params)}")
+
+
+def _check_arity(node: Any, name: str, n_qubits: int) -> None:
+    if len(node.qubits) != n_qubits:
+        fail(node, f"gate {name} acts on {n_qubits} qubits here, not on {len(node.qubits)}")
 
 
 def _alone(gate: Any) -> Any:

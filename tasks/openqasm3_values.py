@@ -90,7 +90,7 @@ def fail(node: Any, message: str) -> NoReturn:
 
 
 def at(node: Any) -> str:
-    """ "line 3: ", or nothing where it is not known."""
+    """The line as a prefix, such as "line 3: ", or nothing where it is not known."""
     span = getattr(node, "span", None)
     return f"line {span.start_line}: " if span is not None else ""
 

@@ -19,13 +19,16 @@ MAX_CLBITS: Final = 65_536
 MAX_NESTING: Final = 100
 
 #: How long a chain of operators may be; parsers recurse into these as well.
-_CHAIN: Final = re.compile(r"(?:[-+*/^!~]\s*[\w.\s]*){1000}")
-_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_CHAIN: Final = re.compile(r"(?:[-+*/^!~][\w.\s]*+){1000}")
+_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _REGISTERS: Final = re.compile(
     r"\b(?:(?P<old>qreg|creg)\s+\w+\s*\[\s*(?P<width>\d+)\s*\]"
     r"|(?P<new>qubit|bit)\s*\[\s*(?P<size>\d+)\s*\])"
 )
 _DEFINED: Final = re.compile(r"\bgate\s+(\w+)")
+#: PennyLane exports this line, which OpenQASM 2 does not have; outside of a
+#: gate definition it changes nothing that can be measured.
+_GLOBAL_PHASE: Final = re.compile(r"^[ \t]*gphase\s*\([^;{}]*;", re.MULTILINE)
 _LINE: Final = re.compile(r"<input>:(\d+)(?:,\d+)?:\s*")
 
 
@@ -62,6 +65,8 @@ def parse(program: str, program_format: ProgramFormat, *, max_qubits: int) -> Ci
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         # Parsers let such errors through on programs that break a rule.
         raise invalid(f"the program cannot be parsed: {error}") from error
+    if not circuit.n_qubits:
+        raise invalid("the program declares no qubits")
     if circuit.n_qubits > max_qubits:
         raise unsupported(_too_wide(str(circuit.n_qubits), max_qubits))
     return replace(circuit, ops=drop_idle_resets(circuit.ops))
@@ -111,6 +116,8 @@ def _parse_openqasm2(text: str, _max_qubits: int) -> Circuit:
     # Qiskit ignores a program's own definition of a gate that it knows under
     # that name, whatever it says; so those are taken off its list.
     defined = set(_DEFINED.findall(text))
+    if "gphase" not in defined:
+        text = _GLOBAL_PHASE.sub("", text)
     known = [each for each in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if each.name not in defined]
     try:
         source = qasm2.loads(text, include_path=(), custom_instructions=known)

@@ -41,6 +41,16 @@ class SlotPlan:
     """A file descriptor that is readable once the worker is being stopped."""
 
 
+def open_work(settings: Settings) -> WorkService:
+    """The database's side of a worker's work."""
+    return WorkService(
+        store=open_store(settings),
+        programs=Programs(settings.programs),
+        clock=utc_now,
+        lease_s=settings.jobs.lease_s,
+    )
+
+
 class Slot:
     """What a child of the pool holds; made in the child.
 
@@ -52,18 +62,11 @@ class Slot:
     def __init__(self, plan: SlotPlan) -> None:
         self.terminated = False
         self._plan = plan
-        self._busy = False
         self._closed = Event()
         # The engine is warmed up beside, and a job may come meanwhile.
         self._engine_lock = Lock()
         wake_read, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        settings = plan.settings
-        self._work = WorkService(
-            store=open_store(settings),
-            programs=Programs(settings.programs),
-            clock=utc_now,
-            lease_s=settings.jobs.lease_s,
-        )
+        self._work = open_work(plan.settings)
         self._engine = Engine(plan.fork_server, wake_read)
         self._runner = JobRunner(
             work=self._work, engine=self._engine, worker=plan.worker, stop=self
@@ -71,9 +74,6 @@ class Slot:
         # Who stops the worker's process group means its main process, which
         # then lets the slots end their jobs.
         os.setpgid(0, 0)
-        self._on_terminate = signal.getsignal(signal.SIGTERM)
-        signal.signal(signal.SIGUSR2, self._look)
-        signal.signal(signal.SIGTERM, self._terminate)
 
     @property
     def leaving(self) -> bool:
@@ -87,13 +87,17 @@ class Slot:
 
     def run(self, job_id: UUID) -> Ending:
         """Runs a job; see `JobRunner.run`."""
-        self._busy = True
         self.terminated = False
+        # Not before: the pool sets signals of its own after the slot is made.
+        signal.signal(signal.SIGUSR2, self._look)
+        when_idle = signal.signal(signal.SIGTERM, self._terminate)
         try:
             with self._engine_lock:
                 ending = self._runner.run(job_id)
         finally:
-            self._busy = False
+            # A wake that comes late is for a job that has ended.
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, when_idle)
         if self.leaving:
             raise SystemExit(0)
         return ending
@@ -106,12 +110,9 @@ class Slot:
     def _look(self, _signum: int, _frame: FrameType | None) -> None:
         os.write(self._wake, b"!")
 
-    def _terminate(self, signum: int, frame: FrameType | None) -> None:
-        if self._busy:
-            self.terminated = True
-            os.write(self._wake, b"!")
-        elif callable(self._on_terminate):
-            self._on_terminate(signum, frame)
+    def _terminate(self, _signum: int, _frame: FrameType | None) -> None:
+        self.terminated = True
+        os.write(self._wake, b"!")
 
     def _report(self) -> None:
         plan = self._plan

@@ -232,11 +232,24 @@ class Channel(virtual.Channel):
 
     # -- bindings
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    def queue_bind(
+        self,
+        queue: str,
+        exchange: str | None = None,
+        routing_key: str = "",
+        arguments: dict[str, Any] | None = None,
+        **_kwargs: Any,
+    ) -> None:
+        """Binds a queue to an exchange.
+
+        kombu would remember, and do nothing the second time; but another process
+        may have deleted the queue meanwhile, with its bindings.
+        """
+        exchange = exchange or "amq.direct"
+        binding = self.typeof(exchange).prepare_bind(queue, exchange, routing_key, arguments)
         folder = self._bindings / _name(exchange)
         folder.mkdir(parents=True, exist_ok=True)
-        binding = [_name(part or "") for part in (routing_key, pattern, queue)]
-        (folder / ",".join(binding)).touch()
+        (folder / ",".join(_name(part or "") for part in binding)).touch()
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
         """The bindings of an exchange: (routing key, pattern, queue)."""

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final
 from uuid import UUID
@@ -37,7 +38,7 @@ from tasks.dispatch import RUN_JOB
 from tasks.machine import reserve
 from tasks.run import Ending
 from tasks.simulate import Limits
-from tasks.slot import Slot, SlotPlan
+from tasks.slot import Slot, SlotPlan, open_work
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class _Worker:
         self._target = target
         self._stopping = False
         self._process = self._start_fork_server()
+        self._revoked: SimpleQueue[str] = SimpleQueue()
+        Thread(target=self._cancel_revoked, name="revoked", daemon=True).start()
         Thread(target=self._watch, name="fork server", daemon=True).start()
 
     def _start_fork_server(self) -> subprocess.Popen[bytes]:
@@ -106,6 +109,18 @@ class _Worker:
             _log.error("the fork server ended with code %d: starting it again", code)
             self._process = self._start_fork_server()
 
+    def revoked(self, job_id: str) -> None:
+        """Cancels a job, in the background, whose message was revoked before it ran."""
+        self._revoked.put(job_id)
+
+    def _cancel_revoked(self) -> None:
+        while True:
+            job_id = self._revoked.get()
+            try:
+                open_work(self.plan.settings).cancel_pending(UUID(job_id))
+            except (QDispatchError, ValueError) as error:
+                _log.warning("cannot cancel the revoked job %s: %s", job_id, error)
+
     def close(self) -> None:
         """Ends the fork server, and reports that this worker has left."""
         self._stopping = True
@@ -114,7 +129,7 @@ class _Worker:
         self._process.wait()
         shutil.rmtree(self.plan.fork_server.parent, ignore_errors=True)
         try:
-            _leave(self.plan)
+            open_work(self.plan.settings).leave(self.plan.worker)
         except QDispatchError as error:
             _log.warning("cannot report the end: %s", error)
 
@@ -122,13 +137,6 @@ class _Worker:
 _worker: _Worker | None = None
 _slot: Slot | None = None
 _places: list[int] = []
-
-
-def _leave(plan: SlotPlan) -> None:
-    store = open_store(plan.settings)
-    with store.write() as tx:
-        tx.forget_worker(plan.worker)
-    store.close()
 
 
 def _only_target(queues: Any, settings: Settings) -> str:
@@ -216,6 +224,13 @@ def _start_slot(**_: object) -> None:
 def _close_slot(**_: object) -> None:
     if _slot is not None:
         _slot.close()
+
+
+@signals.task_revoked.connect  # type: ignore[untyped-decorator]
+def _revoked(request: Any, terminated: bool, **_: object) -> None:
+    # A running job is ended by its slot, which the same command has signaled.
+    if _worker is not None and not terminated:
+        _worker.revoked(request.id)
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]

@@ -51,7 +51,7 @@ class Request:
     threads: int = 1
     """OpenMP threads that the simulation may use."""
     memory_limit_bytes: int | None = None
-    """What the simulation may allocate, or None for no limit."""
+    """What the simulation may allocate, or None for all that the machine has."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,6 +72,7 @@ class _Evolver:
     run: _Run
     state_bytes_per_amplitude: int = 16
     peak_bytes_per_amplitude: int = 48
+    resume_bytes_per_amplitude: int = 96
 
     def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
         return self.run.evolve(state, n_qubits, gates)
@@ -164,7 +165,10 @@ class _Run:
                 if each.is_standard_gate():
                     plain.append(each.operation, [built.find_bit(q).index for q in each.qubits])
             check_outcomes(1 << free_bits(self._qiskit.quantum_info.Clifford(plain), qubits))
-        built.save_probabilities_dict(qubits, label="quasi")
+            built.save_probabilities_dict(qubits, label="quasi")
+        else:
+            # As a dict, Aer would drop probabilities around 1e-9.
+            built.save_probabilities(qubits, label="quasi")
 
     def _execute(self, built: Any, shots: int) -> Any:
         backend = self._aer.AerSimulator(

@@ -66,7 +66,9 @@ class AerCircuit:
     def _forms(self, gate: Gate) -> Sequence[Gate]:
         if self._cliffords is None:
             return (gate,)
-        return self._cliffords.rewrite(gate) or (gate,)
+        rewritten = self._cliffords.rewrite(gate)
+        # Nothing is left of an identity such as rz(2 * pi).
+        return (gate,) if rewritten is None else rewritten
 
     def _branch(self, equalities: list[tuple[int, int]], then: tuple[Op, ...]) -> None:
         if not equalities:

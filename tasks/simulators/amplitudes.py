@@ -142,11 +142,10 @@ def probability_of_one(state: State, qubit: int) -> float:
 
 def _weight(half: Any) -> float:
     # The halves are strided views; einsum sums them without a copy.
-    real, imag = half.real, half.imag
-    kind = {"dtype": np.float64, "casting": "unsafe"}
-    return float(
-        np.einsum("ij,ij->", real, real, **kind) + np.einsum("ij,ij->", imag, imag, **kind)
-    )
+    total = 0.0
+    for part in (half.real, half.imag):
+        total += float(np.einsum("ij,ij->", part, part, dtype=np.float64, casting="unsafe"))
+    return total
 
 
 def project(state: State, qubit: int, outcome: int) -> State:
@@ -159,5 +158,6 @@ def project(state: State, qubit: int, outcome: int) -> State:
 
 def flip(state: State, qubit: int) -> State:
     """The state after an X gate; a new array."""
-    swapped = state.reshape(-1, 2, 1 << qubit)[:, ::-1]
-    return np.ascontiguousarray(swapped).reshape(-1)
+    result = np.empty_like(state)
+    result.reshape(-1, 2, 1 << qubit)[:] = state.reshape(-1, 2, 1 << qubit)[:, ::-1]
+    return result

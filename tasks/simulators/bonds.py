@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -42,5 +43,5 @@ def bits(n_qubits: int, gates: Iterable[Gate]) -> list[int]:
 def memory_bytes(n_qubits: int, gates: Iterable[Gate]) -> int:
     """Upper bound of the memory of the state, in bytes."""
     edges = [0, *bits(n_qubits, gates), 0]
-    sites = sum(1 << (left + right) for left, right in zip(edges, edges[1:], strict=False))
+    sites = sum(1 << (left + right) for left, right in pairwise(edges))
     return _OVERHEAD * _SITE_BYTES * sites

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
@@ -15,6 +15,7 @@ from tasks.simulators import Request, Simulation, SimulationError, statevector
 from tasks.simulators.amplitudes import State
 from tasks.simulators.matrices import matrix
 from tasks.simulators.results import dress
+from tasks.simulators.statevector import Built
 
 #: Neutral name -> name in cirq, for gates that are the same up to a global phase.
 _NATIVE: Final = {
@@ -48,11 +49,12 @@ class CirqSimulator:
                 ErrorKind.UNSUPPORTED,
                 f'extra: "precision" must be "single" or "double", not {precision!r}',
             )
+        builder = _Builder(self._cirq, circuit.n_qubits)
         if precision == "double":
-            evolver: _Evolver = _Evolver(_Builder(self._cirq), self._double(), 16, 48)
+            evolver: _Evolver = _Evolver(builder, self._double(), 16, 88, 88)
             method = "statevector (cirq)"
         else:
-            evolver = _Evolver(_Builder(self._cirq), self._single(request.threads), 8, 24)
+            evolver = _Evolver(builder, self._single(request.threads), 8, 16, 24)
             method = "statevector (qsim)"
         raw = statevector.run(evolver, circuit, request)
         return Simulation(results=dress(circuit, request, raw), method=method)
@@ -71,11 +73,12 @@ class _Evolver:
     simulator: Any
     state_bytes_per_amplitude: int
     peak_bytes_per_amplitude: int
+    resume_bytes_per_amplitude: int
 
-    def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
+    def evolve(self, state: State | None, _n_qubits: int, gates: Sequence[Gate]) -> State:
         # Cirq has the first qubit of the order in the most significant bit.
-        order = self.builder.qubits(n_qubits)[::-1]
-        circuit = self.builder.circuit(gates, n_qubits)
+        order = self.builder.qubits[::-1]
+        circuit = self.builder.built.of(gates)
         dtype = np.complex64 if self.state_bytes_per_amplitude == 8 else np.complex128
         initial: Any = 0 if state is None else state.astype(dtype, copy=False)
         result = self.simulator.simulate(circuit, qubit_order=order, initial_state=initial)
@@ -84,20 +87,18 @@ class _Evolver:
 
 
 class _Builder:
-    """Builds Cirq's circuits."""
+    """Builds Cirq's circuits on some qubits, number 0 first."""
 
-    def __init__(self, cirq: Any) -> None:
+    def __init__(self, cirq: Any, n_qubits: int) -> None:
         self._cirq = cirq
         self._gates: dict[tuple[str, tuple[float, ...]], Any] = {}
+        self.qubits = list(cirq.LineQubit.range(n_qubits))
+        self.built = Built(self._circuit)
 
-    def qubits(self, n_qubits: int) -> list[Any]:
-        """Qubit 0 first."""
-        return list(self._cirq.LineQubit.range(n_qubits))
-
-    def circuit(self, gates: Iterable[Gate], n_qubits: int) -> Any:
+    def _circuit(self, gates: Sequence[Gate]) -> Any:
         """Each gate goes into the earliest moment that it fits in."""
-        qubits = self.qubits(n_qubits)
-        free = [0] * n_qubits
+        qubits = self.qubits
+        free = [0] * len(qubits)
         moments: list[list[Any]] = []
         for gate in gates:
             place = max(free[qubit] for qubit in gate.qubits)

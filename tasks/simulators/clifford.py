@@ -95,7 +95,7 @@ def free_bits(clifford: Any, qubits: Iterable[int]) -> int:
     n_qubits = clifford.num_qubits
     others = [qubit for qubit in range(n_qubits) if qubit not in chosen]
     constraints = np.hstack([clifford.stab_x, clifford.stab_z[:, others]])
-    return len(chosen) - n_qubits + _rank(constraints)
+    return len(chosen) - int(n_qubits) + _rank(constraints)
 
 
 def _rank(rows: npt.NDArray[np.bool_]) -> int:

@@ -66,6 +66,10 @@ _H: Final = _m([_R, _R], [_R, -_R])
 _SX: Final = _m([0.5 + 0.5j, 0.5 - 0.5j], [0.5 - 0.5j, 0.5 + 0.5j])
 _SWAP: Final = _m([1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1])
 
+_XX: Final[Matrix] = np.kron(_X, _X).astype(np.complex128)
+_YY: Final[Matrix] = np.kron(_Y, _Y).astype(np.complex128)
+_ZZ: Final[Matrix] = np.kron(_Z, _Z).astype(np.complex128)
+
 _FIXED: Final[dict[str, Matrix]] = {
     "id": np.eye(2, dtype=np.complex128),
     "x": _X, "y": _Y, "z": _Z, "h": _H,
@@ -89,9 +93,9 @@ _BY_ANGLE: Final[dict[str, Callable[..., Any]]] = {
     "crz": lambda a: _controlled(_rz(a)),
     "cp": lambda a: _controlled(_p(a)),
     "cu": _cu,
-    "rxx": lambda a: _rotation(np.kron(_X, _X), a),
-    "ryy": lambda a: _rotation(np.kron(_Y, _Y), a),
-    "rzz": lambda a: _rotation(np.kron(_Z, _Z), a),
+    "rxx": lambda a: _rotation(_XX, a),
+    "ryy": lambda a: _rotation(_YY, a),
+    "rzz": lambda a: _rotation(_ZZ, a),
 }
 
 

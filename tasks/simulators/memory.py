@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from qdispatch.model import ErrorKind
@@ -9,9 +10,6 @@ from qdispatch.model import ErrorKind
 from tasks.simulators import SimulationError
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-#: More than any machine has; a need beyond it is refused even without a limit.
-_CEILING: Final = 2**52
 
 
 def text(n_bytes: float) -> str:
@@ -26,7 +24,14 @@ def text(n_bytes: float) -> str:
 
 def fits(need_bytes: int, limit_bytes: int | None) -> bool:
     """Whether a simulation may allocate that much."""
-    return need_bytes <= (_CEILING if limit_bytes is None else limit_bytes)
+    return need_bytes <= ceiling(limit_bytes)
+
+
+def ceiling(limit_bytes: int | None) -> int:
+    """The limit; without one, the memory of the machine, in bytes."""
+    if limit_bytes is not None:
+        return limit_bytes
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def check(need_bytes: int, limit_bytes: int | None, what: str, advice: str = "") -> None:
@@ -34,7 +39,7 @@ def check(need_bytes: int, limit_bytes: int | None, what: str, advice: str = "")
 
     Args:
         need_bytes: Estimate of the peak, beyond what the warm process holds.
-        limit_bytes: What it may allocate; None for no limit.
+        limit_bytes: What it may allocate; None for all that the machine has.
         what: How it would be held, such as "a state vector of 34 qubits".
         advice: What else the user can do, after "or".
 
@@ -47,7 +52,7 @@ def check(need_bytes: int, limit_bytes: int | None, what: str, advice: str = "")
 
 def refusal(need: str, limit_bytes: int | None, advice: str = "") -> SimulationError:
     """An out-of-memory error with need, limit and a way out."""
-    limit = text(_CEILING if limit_bytes is None else limit_bytes)
+    limit = text(ceiling(limit_bytes))
     way_out = f"Use fewer qubits, or {advice}." if advice else "Use fewer qubits."
     return SimulationError(
         ErrorKind.OUT_OF_MEMORY,

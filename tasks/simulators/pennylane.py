@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -31,10 +32,10 @@ class PennyLaneSimulator:
     def __init__(self) -> None:
         # Imported once, before the engines are forked off.
         import pennylane
-        import pennylane_lightning.lightning_qubit
 
         self._pennylane = pennylane
-        self._lightning = pennylane_lightning.lightning_qubit
+        # Loads the device's native library.
+        import_module("pennylane_lightning.lightning_qubit")
 
     @property
     def version(self) -> str:
@@ -59,7 +60,11 @@ class _Evolver:
 
     @property
     def peak_bytes_per_amplitude(self) -> int:
-        return 64
+        return 32
+
+    @property
+    def resume_bytes_per_amplitude(self) -> int:
+        return 48
 
     def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
         qml = self.pennylane

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, memory
@@ -21,18 +21,44 @@ from tasks.simulators.results import (
 from tasks.simulators.trajectories import Trajectories
 
 
+class Built:
+    """What an SDK's circuit is built from, once for each list of gates.
+
+    Branches of a dynamic circuit run the same lists again and again. They are
+    told apart by identity, which is safe as long as they are kept here.
+
+    Args:
+        build: Makes the SDK's circuit.
+    """
+
+    def __init__(self, build: Callable[[Sequence[Gate]], Any]) -> None:
+        self._build = build
+        self._made: dict[int, tuple[Sequence[Gate], Any]] = {}
+
+    def of(self, gates: Sequence[Gate]) -> Any:
+        """The SDK's form of these very gates."""
+        found = self._made.get(id(gates))
+        if found is None:
+            found = self._made[id(gates)] = (gates, self._build(gates))
+        return found[1]
+
+
 class Evolver(Protocol):
     """The seam to an SDK: gates on a state vector, nothing else."""
 
     @property
     def peak_bytes_per_amplitude(self) -> int:
-        """Peak of `evolve` for each of the 2**n amplitudes, result included."""
+        """Peak of `evolve` from zeros for each of the 2**n amplitudes, result included."""
+
+    @property
+    def resume_bytes_per_amplitude(self) -> int:
+        """As the peak, when `evolve` is given a state; without that state."""
 
     @property
     def state_bytes_per_amplitude(self) -> int:
         """8 for complex64, 16 for complex128."""
 
-    def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
+    def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate], /) -> State:
         """Applies gates.
 
         Args:

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 NEGLIGIBLE: Final = 1e-12
 
 #: The most branches that are followed to their end without shots.
-MAX_BRANCHES: Final = 2**16
+MAX_BRANCHES: Final = 2**12
 
 #: How often one loop may run its body in one branch.
 MAX_ITERATIONS: Final = 10_000
@@ -219,7 +219,7 @@ class Trajectories:
 
     def _check_memory(self) -> None:
         state_bytes = self._evolver.state_bytes_per_amplitude << self._circuit.n_qubits
-        peak_bytes = self._evolver.peak_bytes_per_amplitude << self._circuit.n_qubits
+        peak_bytes = self._evolver.resume_bytes_per_amplitude << self._circuit.n_qubits
         branches = len(self._pending) + 2
         memory.check(
             peak_bytes + branches * state_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -31,8 +32,8 @@ def loaded(name: str) -> Simulator:
 
 
 def read(program: str) -> Circuit:
-    """Parses a program in the language that its first line names."""
-    version3 = program.lstrip().startswith("OPENQASM 3")
+    """Parses a program in the language that it names."""
+    version3 = re.search(r"^OPENQASM 3", program, re.MULTILINE)
     kind = ProgramFormat.OPENQASM3 if version3 else ProgramFormat.OPENQASM2
     return parse(program, kind, max_qubits=1000)
 

@@ -11,6 +11,9 @@ from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 from tasks.simulators import SimulationError
 
 GIB = 2**30
+CLIFFORD_ANGLES = (
+    "rz(2*pi) q[0];cp(0) q[1],q[2];rz(pi/2) q[3];cp(pi) q[1],q[9];rx(-pi/2) q[1];rx(pi/2) q[1];"
+)
 
 
 def ghz(n_qubits: int, extra: str = "") -> str:
@@ -37,7 +40,13 @@ def shallow(n_qubits: int) -> str:
         (ghz(17, "t q[0];"), "statevector"),
         (ghz(40, "t q[0];"), "matrix_product_state"),
         (shallow(60), "matrix_product_state"),
-        (ghz(100, "rz(pi/2) q[3];cp(pi) q[1],q[9];rx(-pi/2) q[1];rx(pi/2) q[1];"), "stabilizer"),
+        (
+            ghz(
+                100,
+                CLIFFORD_ANGLES,
+            ),
+            "stabilizer",
+        ),
     ],
     ids=["small", "sixteen", "clifford", "one-t", "wide-t", "shallow", "clifford-angles"],
 )

@@ -11,6 +11,8 @@ from conformance_checks import drawn_from, same_distribution, same_source
 from conformance_runs import BUILT_IN, Run, run_on
 from qdispatch.model import ResultType
 
+from tasks.simulators import SimulationError
+
 SHOTS = 4000
 
 
@@ -114,12 +116,9 @@ def test_more_classical_bits_than_a_word_has(run: Run) -> None:
 
 
 def test_loop_that_never_ends(run: Run) -> None:
-    from tasks.simulators import SimulationError
-
     program = QASM3 + "qubit q;bit c;x q;c=measure q;while (c) {x q;x q;c=measure q;}"
-    for shots in (0, 10):
-        with pytest.raises(SimulationError, match="while loop has not ended"):
-            run(program, ResultType.QUASI, shots=shots)
+    with pytest.raises(SimulationError, match="while loop has not ended"):
+        run(program, ResultType.QUASI, shots=10)
 
 
 def test_many_measurements_with_shots(run: Run) -> None:

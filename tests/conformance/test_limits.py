@@ -73,7 +73,7 @@ def test_too_many_exact_branches(run: Run) -> None:
     program = QASM2 + "qreg q[1];creg c[3];" + body
     circuit = read(program)
     assert circuit.terminal is None
-    with pytest.raises(SimulationError, match="branches"):
+    with pytest.raises(SimulationError, match="every branch"):
         run(circuit, ResultType.QUASI, memory_limit_bytes=GIB)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import cirq
 import pennylane as qml
-from qiskit import QuantumCircuit
-
 from qdispatch import CustomCircuit
+from qiskit import QuantumCircuit
 
 # Asymmetric: a reversed order of bits would show.
 ASYMMETRIC = {"001": 0.5, "011": 0.5}

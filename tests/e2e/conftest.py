@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
 from qdispatch import Client
+
 from tests.e2e.stack import Stack
 from tests.services.together import Services
 
@@ -37,5 +37,5 @@ def client(stack: Stack) -> Iterator[Client]:
     stack.check()
     with stack.client() as client:
         yield client
-
-
+        # What a failed test left at work would hold the next ones up.
+        stack.cancel_all()

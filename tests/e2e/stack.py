@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-
 from qdispatch import Client
 from qdispatch.errors import QDispatchError
 from qdispatch.model import JobStatus
+
 from tests.services.process import free_port, wait_until
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -179,6 +179,18 @@ class Stack:
         engines = [engine for each in fork_servers for engine in each.children()]
         return [engine for engine in engines if engine.status() != psutil.STATUS_ZOMBIE]
 
+    def cancel_all(self) -> None:
+        """Cancels every job that is not final."""
+        active = "from app.store import JOB; from app.rows import ACTIVE; import sqlalchemy as sa"
+        code = (
+            f"{active}; from app.database import open_store; from app.settings import load_settings;"
+            "connection = open_store(load_settings()).engine.connect();"
+            "print(*connection.execute(sa.select(JOB.c.id).where(sa.text(ACTIVE))).scalars())"
+        )
+        with self.client() as client:
+            for job_id in self.python(code).split():
+                client.cancel_job(job_id)
+
     def check(self) -> None:
         """Fails when a process has ended that should run."""
         for name, process in self._processes.items():
@@ -200,6 +212,10 @@ class Stack:
         process.wait()
         _, alive = psutil.wait_procs(family, timeout=STOP_S)
         assert not alive, alive
+
+    def forget(self, name: str) -> None:
+        """Takes a process that has ended off the list of those that should run."""
+        del self._processes[name]
 
     def restart(self) -> None:
         """Stops and starts everything."""

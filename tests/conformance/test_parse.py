@@ -1,0 +1,239 @@
+"""The parser: what it keeps, what it refuses, and how fast it refuses it."""
+
+from __future__ import annotations
+
+import time
+from math import pi
+
+import pytest
+from conformance_cases import QASM2, QASM3
+from conformance_runs import read
+from qdispatch.model import ErrorKind, ProgramFormat
+
+from tasks.circuit import Branch, Gate, Measure
+from tasks.parse import parse
+from tasks.simulators import SimulationError
+
+
+def refused(program: str, max_qubits: int = 30) -> SimulationError:
+    """The refusal of a program, which must come at once."""
+    kind = ProgramFormat.OPENQASM3 if "OPENQASM 3" in program else ProgramFormat.OPENQASM2
+    began = time.perf_counter()
+    with pytest.raises(SimulationError) as caught:
+        parse(program, kind, max_qubits=max_qubits)
+    assert time.perf_counter() - began < 5
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    assert len(message) < 600
+    return caught.value
+
+
+def test_gates_and_measurements() -> None:
+    circuit = read(QASM2 + "qreg q[2];creg c[2];h q[0];cx q[0],q[1];measure q->c;")
+    assert circuit.ops == (Gate("h", (0,)), Gate("cx", (0, 1)), Measure(0, 0), Measure(1, 1))
+    assert (circuit.n_qubits, circuit.n_clbits) == (2, 2)
+    assert circuit.terminal == {0: 0, 1: 1}
+
+
+@pytest.mark.parametrize("head", [QASM2 + "qreg q[1];", QASM3 + "qubit[1] q;"], ids=["2", "3"])
+def test_angles_keep_full_precision(head: str) -> None:
+    (gate,) = read(head + "rx(0.12345678901234567) q[0];").ops
+    assert gate == Gate("rx", (0,), (0.12345678901234567,))
+    (gate,) = read(head + "rz(pi/7) q[0];").ops
+    assert gate == Gate("rz", (0,), (pi / 7,))
+
+
+def test_global_phase_is_collected() -> None:
+    circuit = read(QASM3 + "gate g x {gphase(0.25);} qubit q;gphase(0.5);g q;")
+    assert circuit.global_phase == pytest.approx(0.75)
+    assert circuit.ops == ()
+
+
+def test_conditions_keep_the_whole_register() -> None:
+    circuit = read(QASM2 + "qreg q[1];creg a[1];creg c[2];if(c==2) x q[0];")
+    (branch,) = circuit.ops
+    assert isinstance(branch, Branch)
+    assert branch.condition.value({2: 1}) == 1
+    assert branch.condition.value({0: 1, 1: 1, 2: 1}) == 0
+
+
+def test_barriers_delays_and_comments_vanish() -> None:
+    text = "qreg q[2]; // qreg q[999999999];\n/* qreg r[99999999]; */ barrier q; x q[0];"
+    assert read(QASM2 + text).ops == (Gate("x", (0,)),)
+    assert read(QASM3 + "qubit q;delay[100ns] q;barrier q;x q;").ops == (Gate("x", (0,)),)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        'OPENQASM 2.0;\ninclude "/etc/passwd";\nqreg q[1];',
+        'OPENQASM 3.0;\ninclude "/etc/passwd";\nqubit q;',
+        'OPENQASM 2.0;\ninclude "../../../etc/passwd";\nqreg q[1];',
+    ],
+)
+def test_no_file_is_read(program: str) -> None:
+    error = refused(program)
+    assert error.kind is ErrorKind.PROGRAM_INVALID
+    assert "root" not in str(error)
+    assert "line 2" in str(error)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "OPENQASM 2.0;\nqreg q[1000000000];",
+        "OPENQASM 2.0;\nqreg q[20];qreg r[20];",
+        "OPENQASM 2.0;\nqreg q[" + "9" * 5000 + "];",
+        "OPENQASM 2.0;\nqreg\n q\n[ 1000000000 ];",
+        "OPENQASM 3.0;\nqubit[1000000000] q;",
+        "OPENQASM 3.0;\nqreg q[1000000000];",
+        "OPENQASM 3.0;\nconst int n = 1000000000;qubit[n] q;",
+        'OPENQASM 3.0;\ninclude "stdgates.inc";\nx $1000000;',
+    ],
+)
+def test_wide_registers(program: str) -> None:
+    error = refused(program)
+    assert error.kind is ErrorKind.UNSUPPORTED
+    assert "30" in str(error)
+
+
+def test_wide_classical_registers() -> None:
+    assert "classical bits" in str(refused("OPENQASM 2.0;\nqreg q[1];creg c[1000000000];"))
+
+
+def doubling(parameter: str, call: str) -> str:
+    gates = [f"gate g0{parameter} a {{x a;}}"]
+    gates += [
+        f"gate g{i}{parameter} a {{g{i - 1}{call} a;g{i - 1}{call} a;}}" for i in range(1, 41)
+    ]
+    return "".join(gates)
+
+
+@pytest.mark.parametrize(("parameter", "call", "use"), [("", "", ""), ("(t)", "(t/3)", "(1)")])
+def test_nested_gate_definitions(parameter: str, call: str, use: str) -> None:
+    define = doubling(parameter, call)
+    for program in (
+        QASM2 + define + f"qreg q[1];g40{use} q[0];",
+        QASM3 + define + f"qubit q;g40{use} q;",
+    ):
+        error = refused(program)
+        assert error.kind is ErrorKind.UNSUPPORTED
+        assert "g40" in str(error)
+        assert "1,099,511,627,776" in str(error)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        QASM3 + "qubit q;rx(" + "(" * 2000 + "1" + ")" * 2000 + ") q;",
+        QASM2 + "qreg q[1];rx(" + "(" * 100000 + "1" + ")" * 100000 + ") q[0];",
+        QASM2 + "qreg q[1];rx(" + "-" * 100000 + "1) q[0];",
+        QASM3 + "qubit q;rx(" + "-" * 100000 + "1) q;",
+        QASM2 + "qreg q[1];rx(" + "1^" * 100000 + "1) q[0];",
+        QASM3 + "qubit q;" + "if (true) {" * 1000 + "}" * 1000,
+        QASM2 + "qreg q[1];rx(9^9^9^9^9) q[0];",
+        QASM3 + "qubit q;rx(9**9**9**9**9) q;",
+        QASM3 + "qubit q;rx(1 << 10000000000) q;",
+        QASM3 + "qubit q;rx(1/0) q;",
+        QASM2 + "qreg q[1];rx(1/0) q[0];",
+        QASM3 + "qubit q;rx(sqrt(-1)) q;",
+        QASM3 + "qubit q;rx(1e999) q;",
+        "",
+        "OPENQASM 2.0;\n\x00\x01",
+        "OPENQASM 3.0;\nqubit q;\x00",
+        QASM2 + "qreg q[1];h q[1];",
+        QASM3 + "qubit[2] q;x q[2];",
+        QASM3 + "qubit[2] q;cx q[0],q[0];",
+        QASM3 + "qubit[2] q;qubit[3] r;cx q,r;",
+        QASM3 + "qubit q;qubit q;",
+        QASM3 + "qubit q;rx(1 " + "+  1 " * 60 + "@) q;",
+        QASM2 + "qreg q[1];x" + "/*" * 200_000,
+        QASM3 + "qubit q;\nh" + " " * 200_000 + "@;",
+    ],
+    ids=range(24),
+)
+def test_hostile_and_wrong_programs(program: str) -> None:
+    assert refused(program).kind is ErrorKind.PROGRAM_INVALID
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (QASM2 + "qreg q[1];\nx q[0]\ny q[0];", 5),
+        (QASM2 + "qreg q[1];\n\nnope q[0];", 5),
+        (QASM3 + "qubit q;\nx q;\ny q z;", 5),
+        (QASM3 + "qubit q;\n\nnope q;", 5),
+        (QASM3 + "/* two\nlines */ qubit q;\nx r;", 5),
+    ],
+)
+def test_errors_name_their_line(program: str, line: int) -> None:
+    error = refused(program)
+    assert error.kind is ErrorKind.PROGRAM_INVALID
+    assert str(error).startswith(f"line {line}: ")
+
+
+@pytest.mark.parametrize(
+    ("program", "construct"),
+    [
+        (QASM2 + "opaque mystery a;qreg q[1];mystery q[0];", "gate mystery is opaque"),
+        (QASM3 + "input float theta;qubit q;rx(theta) q;", "input 'theta' has no value"),
+        (QASM3 + "def f(qubit a) {x a;}", "subroutine"),
+        (QASM3 + "extern f(int) -> int;", "extern"),
+        (QASM3 + "qubit q;bit c;while(c) {break;}", "break"),
+        (QASM3 + "qubit q;bit c;while(c) {continue;}", "continue"),
+        (QASM3 + "float[64] f;", "FloatType"),
+        (QASM3 + "qubit q;for int i in [0:1000000000] {x q;}", "2,000,000 operations"),
+        (QASM3 + "qubit q;bit[2] c;c = measure q;", "1 qubits do not fit into 2 bits"),
+        (QASM3 + "qubit q;bit[2] c;uint[4] i = c;rx(i) q;", "known before the run"),
+    ],
+)
+def test_refusals_name_the_construct(program: str, construct: str) -> None:
+    assert construct in str(refused(program))
+
+
+def test_long_programs_are_read_quickly() -> None:
+    lines = [
+        f"h q[{i % 20}];rx({i}*0.1) q[{i % 19}];cx q[{i % 20}],q[{(i + 1) % 20}];\n"
+        for i in range(10_000)
+    ]
+    began = time.perf_counter()
+    circuit = read(QASM2 + "qreg q[20];" + "".join(lines))
+    assert len(circuit.ops) == 30_000
+    assert time.perf_counter() - began < 5
+
+
+def test_loops_are_unrolled() -> None:
+    circuit = read(QASM3 + "qubit[3] q;for int i in [2:-1:0] {for int j in {1,2} {rx(i*j) q[i];}}")
+    assert circuit.ops == tuple(
+        Gate("rx", (i,), (float(i * j),)) for i in (2, 1, 0) for j in (1, 2)
+    )
+
+
+def test_simple_lines_mean_the_same_as_the_reference_parser_says() -> None:
+    lines = [
+        "rx(pi/2) q[0];", "rx(-pi/7) q[1];", "rx(pi*0.25) q[0];", "rx(3*pi) q[0];", "rx(1/2) q[0];",
+        "rx(0.5e-3) q[1];", "rx(2) q[0];", "u3(0.1,-pi/3, 4.0/3) q[1];", "cx q[0], q[1];", "h q;",
+        "c[1] = measure q[0];", "c = measure q;",
+    ]  # fmt: skip
+    head = QASM3 + "qubit[2] q;bit[2] c;\n"
+    quick = read(head + "\n".join(lines))
+    slow = read(head + "\n".join(f"box {{ {line} }}" for line in lines if "=" not in line)
+                + "".join(lines[-2:]))  # fmt: skip
+    assert quick.ops == slow.ops
+    assert quick.ops[4] == Gate("rx", (0,), (0.0,))
+
+
+def test_long_openqasm3_programs_are_read_quickly() -> None:
+    lines = [f"rx({i}*0.1) q[{i % 20}];\ncx q[{i % 20}], q[{(i + 1) % 20}];" for i in range(10_000)]
+    began = time.perf_counter()
+    circuit = read(QASM3 + "qubit[20] q;\n" + "\n".join(lines))
+    assert len(circuit.ops) == 20_000
+    assert time.perf_counter() - began < 5
+
+
+def test_lines_are_counted_across_simple_ones() -> None:
+    error = refused(QASM3 + "qubit[2] q;\nx q[0];\ny q[1];\nif (true) {\n x q[0] }\n")
+    assert str(error).startswith("line 7: ")
+    error = refused(QASM3 + "qubit[2] q;\nx q[0];\nif (true)\n x q[0];\nlet a = r;\n")
+    assert str(error).startswith("line 7: ")

@@ -1,0 +1,165 @@
+"""What operators use: celery's command line, Flower, health checks, grpcurl's protocols."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.request
+from uuid import uuid4
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+from qdispatch import Client, Job
+from qdispatch.model import JobStatus
+
+from tests.e2e import circuits
+from tests.e2e.stack import Stack, wait_for_status
+from tests.services.process import free_port, wait_until
+
+
+@pytest.fixture
+def running(client: Client) -> Job:
+    job = client.submit(circuits.slow(), target="aer", shots=10)
+    wait_for_status(client, [job.id], JobStatus.RUNNING)
+    job.status()
+    return job
+
+
+def test_celery_inspects_and_controls_workers(client: Client, stack: Stack, running: Job) -> None:
+    node = running.info.worker
+    active = json.loads(stack.celery("inspect", "active", "--json"))
+    assert [task["id"] for task in active[node]] == [running.id]
+    found = json.loads(stack.celery("inspect", "query_task", running.id, "--json"))
+    assert found[node][running.id][0] == "active"
+    stats = json.loads(stack.celery("inspect", "stats", "--json"))
+    assert {name.partition("@")[0] for name in stats} == {"aer", "cirq", "pennylane"}
+    pool = stats[node]["pool"]
+    assert pool["max-concurrency"] == 2
+    assert set(pool["processes"]) == stack.slots("aer")
+    assert "OK" in stack.celery("control", "disable_events", "-d", node)
+    assert "OK" in stack.celery("control", "enable_events", "-d", node)
+    running.cancel()
+    wait_for_status(client, [running.id], JobStatus.CANCELED)
+
+
+@pytest.mark.parametrize("terminate", [False, True])
+def test_an_operators_revoke_cancels(client: Client, stack: Stack, terminate: bool) -> None:
+    slow = [client.submit(circuits.slow(), target="aer", shots=10) for _ in range(2)]
+    wait_for_status(client, [job.id for job in slow], JobStatus.RUNNING)
+    slots = stack.slots("aer")
+    if terminate:
+        stack.celery("control", "terminate", "SIGTERM", slow[0].id)
+        wait_for_status(client, [slow[0].id], JobStatus.CANCELED)
+        assert slow[1].status() is JobStatus.RUNNING
+    else:
+        waiting = client.submit(circuits.qiskit_circuit(), target="aer", shots=10)
+        stack.celery("control", "revoke", waiting.id)
+        slow[0].cancel()
+        wait_for_status(client, [waiting.id], JobStatus.CANCELED)
+    slow[1].cancel()
+    quick = client.submit(circuits.qiskit_circuit(), target="aer", shots=10)
+    assert quick.wait(60) is JobStatus.FINISHED
+    wait_for_status(client, [job.id for job in slow], JobStatus.CANCELED)
+    assert stack.slots("aer") == slots
+    for job in slow:
+        assert f"{job.id}.qasm" not in stack.programs
+
+
+def test_purged_messages_are_gone_and_the_jobs_can_be_canceled(
+    client: Client, stack: Stack
+) -> None:
+    slow = [client.submit(circuits.slow(), target="aer", shots=10) for _ in range(2)]
+    wait_for_status(client, [job.id for job in slow], JobStatus.RUNNING)
+    waiting = client.submit(circuits.qiskit_circuit(), target="aer", shots=10)
+
+    def purged() -> bool:
+        return "Purged 1 message" in stack.celery("purge", "-f", "-Q", "aer")
+
+    assert wait_until(purged, 30)
+    for job in [*slow, waiting]:
+        job.cancel()
+    wait_for_status(client, [job.id for job in [*slow, waiting]], JobStatus.CANCELED)
+
+
+def test_a_worker_without_a_target_is_refused(stack: Stack) -> None:
+    for options in ([], ["-Q", "nowhere"], ["-Q", "aer,cirq"]):
+        text = stack.celery("worker", *options, check=False)
+        assert "give one queue with -Q, out of aer, cirq, pennylane" in text
+        assert "Traceback" not in text
+
+
+def test_one_worker_too_many_for_the_machine_is_refused(stack: Stack) -> None:
+    text = stack.celery("worker", "-Q", "aer", "-n", "second@%h", check=False)
+    assert "machine.max_simulations" in text
+    assert "only 0 are free" in text
+    assert "Traceback" not in text
+
+
+def test_health_and_reflection(stack: Stack) -> None:
+    with grpc.insecure_channel(stack.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "qdispatch.v1.QDispatch"):
+            answer = health.Check(health_pb2.HealthCheckRequest(service=service))
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert "qdispatch.v1.QDispatch" in database.get_services()
+        service = DescriptorPool(database).FindServiceByName("qdispatch.v1.QDispatch")
+        assert {method.name for method in service.methods} == {
+            "CreateJob",
+            "GetJob",
+            "CancelJob",
+            "ListTargets",
+        }
+    assert "serving" in stack.run("app", "health")
+
+
+def test_targets_are_listed_with_their_load(client: Client) -> None:
+    targets = {each.name: each for each in client.targets()}
+    assert list(targets) == ["aer", "cirq", "pennylane"]
+    aer = targets["aer"]
+    assert (aer.simulator, aer.max_qubits, aer.workers_online) == ("aer", 200, 1)
+    assert (aer.default_time_limit_s, aer.max_time_limit_s) == (120.0, 1500.0)
+    assert set(aer.program_formats) == {"openqasm2", "openqasm3"}
+    assert set(aer.result_types) == {"counts", "quasi", "expval"}
+
+
+def test_flower_shows_jobs_with_target_qubits_and_shots(client: Client, stack: Stack) -> None:
+    port = free_port()
+    password = uuid4().hex
+    flower = stack.launch(
+        "flower", "celery", "-A", "tasks", "flower", f"--port={port}", f"--basic-auth=me:{password}"
+    )
+    token = base64.b64encode(f"me:{password}".encode()).decode()
+
+    def tasks() -> dict[str, dict[str, str]]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/tasks", headers={"Authorization": f"Basic {token}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                found: dict[str, dict[str, str]] = json.load(answer)
+        except OSError:
+            return {}
+        return found
+
+    job_ids: list[str] = []
+
+    def shown() -> bool:
+        # Flower learns of what happens while it listens, from when it is up.
+        job_ids.append(client.submit(circuits.qiskit_circuit(), target="aer", shots=77).id)
+        client.job(job_ids[-1]).wait(60)
+        known = tasks()
+        return any(known.get(job_id, {}).get("state") == "SUCCESS" for job_id in job_ids)
+
+    assert wait_until(shown, 60, poll_s=0.5), stack.log("flower")
+    [task, *_] = [task for job_id, task in tasks().items() if job_id in job_ids]
+    assert task["kwargs"] == "target=aer qubits=3 shots=77"
+    assert task["worker"].startswith("aer@")
+    flower.terminate()
+    flower.wait(30)
+    stack.forget("flower")

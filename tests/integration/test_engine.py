@@ -1,0 +1,477 @@
+"""Engines as they are: real processes, behind a real fork server.
+
+Their simulator is a third party's, found by the entry point of a distribution
+that is put together here and added to the path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.jobs import Failed, Finished
+from app.settings import PROJECT, TargetSettings
+from qdispatch.codec import decode_result
+from qdispatch.model import ErrorKind, JobSpec, ProgramFormat
+from qdispatch.v1 import qdispatch_pb2 as pb
+from tasks import worker
+from tasks.engine import Engine, EngineError, Exited, Signal
+from tasks.run import EngineSeam
+from tasks.simulate import SHARED_FROM, Limits
+from tasks.slot import SlotPlan
+from tests.services.process import wait_until
+from tests.unit.test_fakes import (
+    EngineMaker,
+    test_a_job_starts_the_engine_after_a_kill,
+    test_an_engine_answers,
+    test_an_engine_says_why_a_job_failed_and_goes_on,
+    test_an_engine_that_died_is_gone_until_it_is_started,
+    test_an_engine_that_is_busy_can_be_killed,
+)
+from tests.world import bell, make_settings
+
+__all__ = [
+    "test_a_job_starts_the_engine_after_a_kill",
+    "test_an_engine_answers",
+    "test_an_engine_says_why_a_job_failed_and_goes_on",
+    "test_an_engine_that_died_is_gone_until_it_is_started",
+    "test_an_engine_that_is_busy_can_be_killed",
+]
+
+PLUGIN = PROJECT / "tests" / "plugin"
+LIMITS = Limits(threads=1, max_qubits=30, memory_limit_bytes=2**30)
+
+
+def do(action: str, size: int = 0, **changes: object) -> JobSpec:
+    return bell(extra=json.dumps({"do": action, "size": size}), **changes)
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an installed distribution that names a simulator."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copy(PLUGIN / "stub_simulator.py", folder)
+    info = folder / "qdispatch_stub-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: qdispatch-stub\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[qdispatch.simulators]\nstub = stub_simulator:StubSimulator\n"
+    )
+    return folder
+
+
+class ForkServerProcess:
+    """A fork server in a process of its own."""
+
+    def __init__(self, folder: Path, plugin: Path, simulator: str = "stub") -> None:
+        self.address = folder / "fork-server"
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "tasks.forkserver",
+                    str(self.address),
+                    simulator,
+                    json.dumps(asdict(LIMITS)),
+                ],
+                stdin=subprocess.PIPE,
+                stderr=log,
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(plugin)},
+                cwd=PROJECT,
+            )
+
+    def engines(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    def engine(self) -> psutil.Process:
+        """The only engine there is."""
+        (engine,) = self.engines()
+        return engine
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+Serve = Callable[..., ForkServerProcess]
+
+
+@pytest.fixture(scope="module")
+def serve(plugin: Path) -> Iterator[Serve]:
+    """Starts a fork server; a Unix socket's path may not be as long as pytest's are."""
+    with ExitStack() as stack:
+
+        def start(simulator: str = "stub") -> ForkServerProcess:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qd-")))
+            server = ForkServerProcess(folder, plugin, simulator)
+            stack.callback(server.close)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared(serve: Serve) -> ForkServerProcess:
+    """One for the tests that leave it alone."""
+    return serve()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[ForkServerProcess], Engine]]:
+    """Makes the slot's side."""
+    with ExitStack() as stack:
+
+        def make(server: ForkServerProcess) -> Engine:
+            wake_read, wake_write = os.pipe2(os.O_NONBLOCK)
+            stack.callback(os.close, wake_read)
+            stack.callback(os.close, wake_write)
+            engine = Engine(server.address, wake_read)
+            stack.callback(engine.close)
+            return engine
+
+        yield make
+
+
+Connect = Callable[[ForkServerProcess], Engine]
+
+
+@pytest.fixture
+def engine(shared: ForkServerProcess, connect: Connect) -> Iterator[Engine]:
+    """The only engine of the shared fork server."""
+    assert wait_until(lambda: not shared.engines(), 10)
+    yield connect(shared)
+
+
+@pytest.fixture
+def make_engine(engine: Engine) -> EngineMaker:
+    """For the suite that the scripted engine passes too."""
+
+    def make(*_actions: str) -> EngineSeam:
+        return engine
+
+    return make
+
+
+def outcome_of(engine: Engine, spec: JobSpec) -> Finished | Failed:
+    engine.submit(spec)
+    outcome = engine.wait(60)
+    assert isinstance(outcome, Finished | Failed), outcome
+    return outcome
+
+
+def alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+# -- answers
+
+
+def test_a_plug_in_that_a_wheel_adds_runs_jobs(engine: Engine) -> None:
+    outcome = outcome_of(engine, do("count", shots=7))
+    assert isinstance(outcome, Finished)
+    assert (outcome.method, outcome.simulator_version) == ("stub", "stub 1.0")
+    assert outcome.parsing_s > 0
+    assert outcome.simulating_s > 0
+    assert outcome.peak_memory_bytes > 2**20
+    (result,) = outcome.results
+    assert (result.result_type, result.point) == ("counts", 0)
+    assert decode_result(pb.Result.FromString(result.value)).counts == {"00": 7}
+
+
+@pytest.mark.parametrize("n_bits", [4, 18])
+def test_results_of_any_size_arrive_whole(engine: Engine, n_bits: int) -> None:
+    outcome = outcome_of(engine, do("quasi", n_bits))
+    assert isinstance(outcome, Finished)
+    value = outcome.results[0].value
+    # Small ones come through the pipe, large ones through shared memory.
+    assert (len(value) > SHARED_FROM) == (n_bits == 18)
+    quasi = decode_result(pb.Result.FromString(value)).quasi
+    assert quasi is not None
+    assert len(quasi) == 2**n_bits
+    assert set(quasi.values()) == {2.0**-n_bits}
+
+
+def test_a_large_program_arrives_whole(engine: Engine) -> None:
+    program = bell().program + "x q[0];\n" * 1000 + "// " + "y" * 5_000_000
+    assert isinstance(outcome_of(engine, do("count", program=program)), Finished)
+
+
+def test_one_engine_runs_job_after_job(engine: Engine, shared: ForkServerProcess) -> None:
+    outcome_of(engine, do("count"))
+    pid = shared.engine().pid
+    for action in ("refuse", "fail", "no_memory", "count"):
+        outcome_of(engine, do(action))
+    assert shared.engine().pid == pid
+
+
+# -- what goes wrong in a simulation
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "says"),
+    [
+        (do("refuse"), ErrorKind.UNSUPPORTED, "no such gate"),
+        (do("no_memory"), ErrorKind.OUT_OF_MEMORY, "1.0 GiB"),
+        (do("too_deep"), ErrorKind.PROGRAM_INVALID, "nested"),
+        (do("fail"), ErrorKind.INTERNAL, "ZeroDivisionError"),
+        (do("count", program="qreg"), ErrorKind.PROGRAM_INVALID, ""),
+        (
+            do("count", program="x", program_format=ProgramFormat.OPENQASM3),
+            ErrorKind.PROGRAM_INVALID,
+            "",
+        ),
+        (
+            do("count", program="OPENQASM 2.0; qreg q[31];"),
+            ErrorKind.UNSUPPORTED,
+            "31 qubits; this target takes at most 30",
+        ),
+    ],
+)
+def test_a_job_fails_with_its_kind(
+    engine: Engine, spec: JobSpec, kind: ErrorKind, says: str
+) -> None:
+    outcome = outcome_of(engine, spec)
+    assert isinstance(outcome, Failed)
+    assert outcome.kind is kind
+    assert says in outcome.message
+    assert outcome.simulator_version == "stub 1.0"
+
+
+def test_an_unforeseen_error_is_told_to_the_log_only(
+    engine: Engine, shared: ForkServerProcess
+) -> None:
+    outcome = outcome_of(engine, do("fail"))
+    assert isinstance(outcome, Failed)
+    assert "nobody's business" not in outcome.message
+    assert "Traceback" not in outcome.message
+    assert "ZeroDivisionError: details that are nobody's business" in shared.log.read_text()
+
+
+# -- crashes and kills
+
+
+@pytest.mark.parametrize(
+    ("action", "exited", "says"),
+    [
+        ("crash", Exited(signal=signal.SIGSEGV, code=0), "killed by SIGSEGV"),
+        ("exit", Exited(signal=0, code=3), "exit code 3"),
+    ],
+)
+def test_an_engine_that_dies_in_a_job_says_of_what(
+    engine: Engine, shared: ForkServerProcess, action: str, exited: Exited, says: str
+) -> None:
+    engine.start()
+    first = shared.engine().pid
+    engine.submit(do(action))
+    event = engine.wait(60)
+    assert event == exited
+    assert str(event) == says
+    assert isinstance(outcome_of(engine, do("count")), Finished)
+    assert shared.engine().pid != first
+
+
+def test_an_engine_that_is_killed_from_outside(engine: Engine, shared: ForkServerProcess) -> None:
+    engine.submit(do("sleep"))
+    shared.engine().kill()
+    assert engine.wait(60) == Exited(signal=signal.SIGKILL, code=0)
+
+
+def test_an_engine_that_died_while_idle_is_not_noticed_by_the_next_job(
+    engine: Engine, shared: ForkServerProcess
+) -> None:
+    engine.start()
+    first = shared.engine()
+    first.kill()
+    assert wait_until(lambda: not alive(first), 10)
+    assert isinstance(outcome_of(engine, do("count")), Finished)
+
+
+def test_a_kill_ends_native_code_at_once(engine: Engine, shared: ForkServerProcess) -> None:
+    engine.submit(do("sleep"))
+    first = shared.engine()
+    assert wait_until(lambda: first.status() == psutil.STATUS_SLEEPING, 10)
+    engine.kill()
+    # When this returns it is gone, and its memory is free.
+    assert not alive(first)
+    assert isinstance(outcome_of(engine, do("count")), Finished)
+
+
+def test_killing_over_and_over_leaves_one_engine(
+    engine: Engine, shared: ForkServerProcess
+) -> None:
+    for _ in range(20):
+        engine.submit(do("sleep"))
+        engine.kill()
+        engine.start()
+    assert len(shared.engines()) == 1
+    assert isinstance(outcome_of(engine, do("count")), Finished)
+
+
+def test_a_wake_ends_the_wait_and_not_the_job(shared: ForkServerProcess) -> None:
+    wake_read, wake_write = os.pipe2(os.O_NONBLOCK)
+    engine = Engine(shared.address, wake_read)
+    try:
+        engine.submit(do("nap", 300))
+        os.write(wake_write, b"!!!")
+        assert engine.wait(60) is Signal.WOKEN
+        assert isinstance(engine.wait(60), Finished)
+        assert engine.wait(0) is Signal.TIMEOUT
+    finally:
+        engine.close()
+        os.close(wake_read)
+        os.close(wake_write)
+
+
+# -- who dies with whom
+
+
+def test_an_engine_dies_with_its_slot_and_the_others_live(
+    engine: Engine, shared: ForkServerProcess, connect: Connect
+) -> None:
+    engine.submit(do("sleep"))
+    mine = shared.engine()
+    other = connect(shared)
+    assert isinstance(outcome_of(other, do("count")), Finished)
+    engine.close()
+    assert wait_until(lambda: not alive(mine), 10)
+    assert isinstance(outcome_of(other, do("count")), Finished)
+
+
+def test_all_engines_die_with_the_worker(serve: Serve, connect: Connect) -> None:
+    server = serve()
+    busy, idle = connect(server), connect(server)
+    busy.submit(do("sleep"))
+    idle.start()
+    engines = server.engines()
+    assert len(engines) == 2
+    assert server.process.stdin is not None
+    server.process.stdin.close()
+    assert server.process.wait(10) == 0
+    assert wait_until(lambda: not any(map(alive, engines)), 10)
+    assert busy.wait(10) == Exited(signal=signal.SIGKILL, code=0)
+
+
+def test_all_engines_die_with_a_fork_server_that_is_killed(serve: Serve, connect: Connect) -> None:
+    server = serve()
+    busy = connect(server)
+    busy.submit(do("sleep"))
+    engines = server.engines()
+    server.process.kill()
+    assert wait_until(lambda: not any(map(alive, engines)), 10)
+    assert busy.wait(10) == Exited(signal=signal.SIGKILL, code=0)
+
+
+def test_a_simulator_that_nobody_offers_ends_the_fork_server(serve: Serve) -> None:
+    server = serve("no-such")
+    assert server.process.wait(60) == 1
+    log = server.log.read_text()
+    assert "no simulator is called 'no-such'" in log
+    assert "stub" in log
+    assert "Traceback" not in log
+
+
+def test_without_a_fork_server_there_is_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.engine._START_S", 0.0)
+    with pytest.raises(EngineError, match="does not answer"):
+        Engine(tmp_path / "nobody", 0).start()
+
+
+# -- what an engine is, and is not, given
+
+
+def test_the_peak_of_memory_is_of_this_job(engine: Engine) -> None:
+    small = outcome_of(engine, do("count")).peak_memory_bytes
+    large = outcome_of(engine, do("take", 300)).peak_memory_bytes
+    after = outcome_of(engine, do("count")).peak_memory_bytes
+    assert large - small > 290 * 2**20
+    assert abs(after - small) < 50 * 2**20
+
+
+def test_an_engine_shares_what_the_fork_server_imported(
+    engine: Engine, shared: ForkServerProcess
+) -> None:
+    outcome_of(engine, do("count"))
+    memory = shared.engine().memory_full_info()
+    assert memory.uss < memory.rss / 2
+
+
+def test_an_engine_knows_no_database_and_no_broker(engine: Engine) -> None:
+    outcome = outcome_of(engine, do("imported"))
+    assert isinstance(outcome, Failed)
+    assert outcome.message == ""
+
+
+def test_an_engine_goes_first_when_memory_runs_out(
+    engine: Engine, shared: ForkServerProcess
+) -> None:
+    outcome_of(engine, do("count"))
+    adjusted = Path(f"/proc/{shared.engine().pid}/oom_score_adj").read_text()
+    assert adjusted.strip() == "1000"
+
+
+def test_an_engine_holds_no_file_of_the_fork_server_or_of_other_slots(
+    engine: Engine, shared: ForkServerProcess, connect: Connect
+) -> None:
+    outcome_of(connect(shared), do("count"))
+    outcome_of(engine, do("count"))
+    for process in shared.engines():
+        fds = Path(f"/proc/{process.pid}/fd")
+        links = [os.readlink(fd) for fd in fds.iterdir()]  # noqa: PTH115
+        # Its own end of the pipe to its slot, and nothing else that is connected.
+        assert len([link for link in links if link.startswith("socket:")]) == 1
+
+
+def test_a_worker_gives_its_engines_no_secret(
+    plugin: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secrets = {
+        "QDISPATCH_DATABASE_URL": "postgresql+psycopg://me:hidden-1@nowhere/q",
+        "QDISPATCH_BROKER_URL": "amqp://me:hidden-2@nowhere/q",
+        "AWS_SECRET_ACCESS_KEY": "hidden-3",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", str(plugin))
+    monkeypatch.setattr(worker, "_leave", lambda _: None)
+    plan = SlotPlan(
+        settings=make_settings(tmp_path),
+        worker="stub@here",
+        target="stub",
+        concurrency=1,
+        fork_server=Path(tempfile.mkdtemp(prefix="qd-")) / "fork-server",
+        leaving=0,
+    )
+    running = worker._Worker(plan, TargetSettings(simulator="stub", threads=3))
+    engine = Engine(plan.fork_server, 0)
+    try:
+        engine.start()
+        server = psutil.Process(running._process.pid)
+        known = [each.environ() for each in (server, *server.children())]
+    finally:
+        engine.close()
+        running.close()
+    # The fork server and the engine.
+    assert len(known) == 2
+    for environment in known:
+        assert "hidden" not in str(environment)
+        assert not [name for name in environment if name.startswith("QDISPATCH_")]
+        assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "3"
+    assert not plan.fork_server.parent.exists()

@@ -1,0 +1,75 @@
+"""A third party's simulator: does what the job's extra says, to its engine if need be."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+
+from qdispatch.model import ErrorKind, Result, ResultType
+from tasks.circuit import Circuit
+from tasks.simulators import Request, Simulation, SimulationError
+
+
+class StubSimulator:
+    """Counts nothing but zeros, unless it is told something else."""
+
+    version = "stub 1.0"
+
+    def simulate(self, circuit: Circuit, request: Request) -> Simulation:
+        action = str(request.options.get("do", "count"))
+        size = int(str(request.options.get("size", 0)))
+        if action == "quasi":
+            return self._quasi(size)
+        getattr(self, f"_{action}")(size)
+        zeros = "0" * circuit.n_qubits
+        counts = Result(
+            type=ResultType.COUNTS, n_bits=circuit.n_qubits, counts={zeros: request.shots}
+        )
+        return Simulation(results=(counts,), method="stub")
+
+    def _quasi(self, n_bits: int) -> Simulation:
+        """All outcomes of so many bits."""
+        quasi = {format(key, f"0{n_bits}b"): 2.0**-n_bits for key in range(2**n_bits)}
+        result = Result(type=ResultType.QUASI, n_bits=n_bits, quasi=quasi)
+        return Simulation(results=(result,), method="stub")
+
+    def _count(self, _size: int) -> None:
+        return
+
+    def _refuse(self, _size: int) -> None:
+        raise SimulationError(ErrorKind.UNSUPPORTED, "no such gate")
+
+    def _crash(self, _size: int) -> None:
+        ctypes.string_at(0)
+
+    def _exit(self, _size: int) -> None:
+        os._exit(3)
+
+    def _sleep(self, _size: int) -> None:
+        # Native, and with the interpreter's lock held: no signal handler of
+        # Python's would ever run.
+        ctypes.PyDLL(None).sleep(600)
+
+    def _nap(self, size: int) -> None:
+        time.sleep(size / 1000)
+
+    def _no_memory(self, _size: int) -> None:
+        raise MemoryError
+
+    def _too_deep(self, _size: int) -> None:
+        raise RecursionError
+
+    def _fail(self, _size: int) -> None:
+        raise ZeroDivisionError("details that are nobody's business")
+
+    def _take(self, size: int) -> None:
+        """Touches so many MiB."""
+        bytearray(size * 2**20)
+
+    def _imported(self, _size: int) -> None:
+        """Names the databases and brokers that this process knows."""
+        import sys
+
+        foreign = {"celery", "kombu", "sqlalchemy", "grpc"} & set(sys.modules)
+        raise SimulationError(ErrorKind.UNSUPPORTED, " ".join(sorted(foreign)))

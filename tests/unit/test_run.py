@@ -1,0 +1,347 @@
+"""claim -> simulate -> finish, with an engine that does as the script says."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.jobs import Failed, Finished
+from app.service import JobService
+from qdispatch.model import ErrorKind, JobStatus
+from tasks import run
+from tasks.engine import EngineError, Exited, Signal
+from tasks.run import JobRunner
+from tests.fakes import Event, ManualStop, ScriptedEngine
+from tests.world import BELL, WORKER, World, failed, finished
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture
+def stop() -> ManualStop:
+    return ManualStop()
+
+
+@pytest.fixture
+def runner(world: World, engine: ScriptedEngine, stop: ManualStop) -> JobRunner:
+    return JobRunner(work=world.work, engine=engine, worker=WORKER, stop=stop)
+
+
+def meanwhile(happens: Callable[[], object], event: Event = Signal.WOKEN) -> Callable[[], Event]:
+    """A step of the script at which something happens elsewhere."""
+
+    def step() -> Event:
+        happens()
+        return event
+
+    return step
+
+
+def cancel(jobs: JobService, job_id: UUID) -> Callable[[], object]:
+    return lambda: jobs.cancel(str(job_id))
+
+
+# -- the engine answers
+
+
+def test_a_job_that_goes_well(world: World, engine: ScriptedEngine, runner: JobRunner) -> None:
+    job_id = world.submit(seed=3)
+    engine.script = deque([finished()])
+    ending = runner.run(job_id)
+    assert (ending.status, ending.attempt, ending.error) == (JobStatus.FINISHED, 1, None)
+    assert world.status(job_id) is JobStatus.FINISHED
+    assert world.info(job_id).worker == WORKER
+    assert len(world.jobs.results(str(job_id))) == 1
+    assert world.files() == set()
+    (spec,) = engine.specs
+    assert (spec.program, spec.seed, spec.time_limit_s) == (BELL, 3, 600.0)
+
+
+def test_a_job_that_fails(world: World, engine: ScriptedEngine, runner: JobRunner) -> None:
+    job_id = world.submit()
+    outcome = failed()
+    engine.script = deque([outcome])
+    ending = runner.run(job_id)
+    assert (ending.status, ending.error) == (JobStatus.FAILED, outcome)
+    error = world.info(job_id).error
+    assert error is not None
+    assert (error.kind, error.message) == ("unsupported", "no such gate")
+    assert engine.alive
+    assert world.files() == set()
+
+
+@pytest.mark.parametrize(
+    ("exited", "says"),
+    [(Exited(signal=11, code=0), "killed by SIGSEGV"), (Exited(signal=0, code=3), "exit code 3")],
+)
+def test_an_engine_that_dies(
+    world: World, engine: ScriptedEngine, runner: JobRunner, exited: Exited, says: str
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([exited])
+    ending = runner.run(job_id)
+    assert ending.status is JobStatus.FAILED
+    error = world.info(job_id).error
+    assert error is not None
+    assert error.kind == "crashed"
+    assert says in error.message
+    # A fresh one is warm before the next job comes.
+    assert (engine.alive, engine.starts) == (True, 2)
+
+
+def test_one_engine_serves_many_jobs(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    for outcome in (finished(), failed(), finished()):
+        engine.script.append(outcome)
+        assert runner.run(world.submit()).attempt == 1
+    assert engine.starts == 1
+
+
+def test_no_engine_is_an_internal_error(
+    world: World, engine: ScriptedEngine, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise EngineError("the fork server does not answer")
+
+    monkeypatch.setattr(engine, "start", refuse)
+    job_id = world.submit()
+    ending = runner.run(job_id)
+    assert ending.error is not None
+    assert ending.error.kind is ErrorKind.INTERNAL
+    assert world.status(job_id) is JobStatus.FAILED
+    assert world.files() == set()
+
+
+# -- what is not to be run
+
+
+def test_a_job_that_was_canceled_before_is_not_run(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    ending = runner.run(world.job_in(JobStatus.CANCELED))
+    assert ending.status is JobStatus.CANCELED
+    assert engine.specs == []
+
+
+@pytest.mark.parametrize("status", [JobStatus.RUNNING, JobStatus.FINISHED, JobStatus.FAILED])
+def test_a_message_that_comes_again_changes_nothing(
+    world: World, engine: ScriptedEngine, runner: JobRunner, status: JobStatus
+) -> None:
+    job_id = world.job_in(status)
+    before = world.info(job_id)
+    ending = runner.run(job_id)
+    assert (ending.status, ending.error) == (None, None)
+    assert world.info(job_id) == before
+    assert engine.specs == []
+
+
+def test_a_job_that_nobody_knows_is_not_run(engine: ScriptedEngine, runner: JobRunner) -> None:
+    assert runner.run(uuid4()).status is None
+    assert engine.specs == []
+
+
+def test_a_program_that_is_gone(world: World, engine: ScriptedEngine, runner: JobRunner) -> None:
+    job_id = world.submit()
+    world.programs.delete(job_id)
+    ending = runner.run(job_id)
+    assert ending.error is not None
+    assert ending.error.kind is ErrorKind.PROGRAM_LOST
+    assert str(job_id) in ending.error.message
+    assert world.status(job_id) is JobStatus.FAILED
+    assert engine.specs == []
+
+
+# -- limits
+
+
+def test_a_run_over_its_time_limit(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    job_id = world.submit(time_limit_s=1e-9)
+    ending = runner.run(job_id)
+    assert ending.error is not None
+    assert ending.error.kind is ErrorKind.TIME_LIMIT
+    assert "1e-09 s" in ending.error.message
+    assert world.status(job_id) is JobStatus.FAILED
+    assert (engine.kills, engine.starts, engine.alive) == (1, 2, True)
+    assert world.files() == set()
+
+
+def test_a_wait_never_goes_beyond_the_limit_or_the_next_renewal(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    for limit_s, most in ((2.0, 2.0), (600.0, world.work.lease_s / 3)):
+        engine.waits.clear()
+        engine.script = deque([finished()])
+        runner.run(world.submit(time_limit_s=limit_s))
+        assert 0 < engine.waits[0] <= most
+
+
+# -- stopped while it runs
+
+
+def test_a_job_that_is_canceled_while_it_runs(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([meanwhile(cancel(world.jobs, job_id))])
+    ending = runner.run(job_id)
+    assert (ending.status, ending.error) == (JobStatus.CANCELED, None)
+    assert world.status(job_id) is JobStatus.CANCELED
+    assert (engine.kills, engine.starts, engine.alive) == (1, 2, True)
+
+
+def test_a_wake_that_means_another_job_is_no_reason_to_stop(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    engine.script = deque([Signal.WOKEN, Signal.WOKEN, finished()])
+    assert runner.run(world.submit()).status is JobStatus.FINISHED
+    assert engine.kills == 0
+
+
+@pytest.mark.parametrize("outcome", [finished(), failed()])
+def test_a_cancel_that_comes_before_the_answer_wins(
+    world: World, engine: ScriptedEngine, runner: JobRunner, outcome: Finished | Failed
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([meanwhile(cancel(world.jobs, job_id), outcome)])
+    assert runner.run(job_id).status is JobStatus.CANCELED
+    assert world.status(job_id) is JobStatus.CANCELED
+    assert world.jobs.results(str(job_id)) == []
+    # The engine is fine; nothing was killed for it.
+    assert engine.kills == 0
+
+
+def give_away(world: World, job_id: UUID) -> Callable[[], object]:
+    """The lease lapses, and another worker has the job."""
+
+    def happens() -> None:
+        world.clock.advance(world.work.lease_s + 1)
+        assert world.upkeep.recover() == 1
+        world.claim(job_id, "aer@other")
+
+    return happens
+
+
+@pytest.mark.parametrize("event", [Signal.WOKEN, finished(), failed()])
+def test_a_job_that_was_given_away_is_left_to_the_other(
+    world: World, engine: ScriptedEngine, runner: JobRunner, event: Event
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([meanwhile(give_away(world, job_id), event)])
+    ending = runner.run(job_id)
+    assert (ending.status, ending.error) == (None, None)
+    info = world.info(job_id)
+    assert (info.status, info.attempt, info.worker) == (JobStatus.RUNNING, 2, "aer@other")
+    assert world.files() == {job_id}
+    assert world.jobs.results(str(job_id)) == []
+
+
+def test_a_task_that_an_operator_terminates_is_canceled(
+    world: World, engine: ScriptedEngine, runner: JobRunner, stop: ManualStop
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([meanwhile(lambda: setattr(stop, "terminated", True))])
+    assert runner.run(job_id).status is JobStatus.CANCELED
+    assert world.status(job_id) is JobStatus.CANCELED
+    assert world.files() == set()
+    assert engine.kills == 1
+
+
+def test_a_worker_that_leaves_gives_its_job_back(
+    world: World, engine: ScriptedEngine, runner: JobRunner, stop: ManualStop
+) -> None:
+    job_id = world.submit()
+
+    def leave() -> None:
+        stop.terminated = stop.leaving = True
+
+    engine.script = deque([meanwhile(leave)])
+    ending = runner.run(job_id)
+    assert (ending.status, ending.error) == (None, None)
+    assert world.status(job_id) is JobStatus.PENDING
+    assert world.files() == {job_id}
+    assert engine.kills == 1
+    # The next attempt is a full one.
+    world.clock.advance(10)
+    assert world.upkeep.resend() == 1
+    stop.terminated = stop.leaving = False
+    engine.script = deque([finished()])
+    again = runner.run(job_id)
+    assert (again.status, again.attempt) == (JobStatus.FINISHED, 2)
+
+
+def test_leaving_a_job_that_was_canceled_cancels_it(
+    world: World, engine: ScriptedEngine, runner: JobRunner, stop: ManualStop
+) -> None:
+    job_id = world.submit()
+
+    def leave() -> None:
+        world.jobs.cancel(str(job_id))
+        stop.terminated = stop.leaving = True
+
+    engine.script = deque([meanwhile(leave)])
+    assert runner.run(job_id).status is JobStatus.CANCELED
+    assert world.status(job_id) is JobStatus.CANCELED
+
+
+# -- the database is away
+
+
+def away(world: World, value: bool) -> Callable[[], object]:
+    return lambda: setattr(world.store, "away", value)
+
+
+def test_a_lease_that_cannot_be_renewed_is_no_reason_to_stop(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    engine.script = deque(
+        [
+            meanwhile(away(world, True)),
+            Signal.WOKEN,
+            meanwhile(away(world, False)),
+            finished(),
+        ]
+    )
+    assert runner.run(world.submit()).status is JobStatus.FINISHED
+    assert engine.kills == 0
+
+
+def test_a_claim_waits_for_the_database(
+    world: World, engine: ScriptedEngine, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = world.submit()
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        world.store.away = len(naps) < 3
+
+    monkeypatch.setattr(run.time, "sleep", nap)
+    world.store.away = True
+    engine.script = deque([finished()])
+    assert runner.run(job_id).status is JobStatus.FINISHED
+    assert len(naps) == 3
+
+
+def test_an_end_that_cannot_be_noted_is_left_to_the_lease(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([meanwhile(away(world, True), finished())])
+    ending = runner.run(job_id)
+    assert (ending.status, ending.error) == (None, None)
+    world.store.away = False
+    assert world.status(job_id) is JobStatus.RUNNING
+    world.clock.advance(world.work.lease_s + 1)
+    assert world.upkeep.recover() == 1
+    engine.script = deque([finished()])
+    again = runner.run(job_id)
+    assert (again.status, again.attempt) == (JobStatus.FINISHED, 2)

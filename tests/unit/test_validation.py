@@ -1,0 +1,239 @@
+"""What is refused before it runs: the error, the field, and what it says is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.settings import ServerSettings, TargetSettings
+from app.validation import (
+    MAX_EXTRA,
+    MAX_SEED,
+    MAX_TAGS,
+    MAX_TERMS,
+    MAX_WORD,
+    candidates,
+    check_fit,
+    check_request_id,
+    check_spec,
+)
+from qdispatch.errors import InvalidJobError, RequestError, TooLargeError, UnknownTargetError
+from qdispatch.model import PauliSum, PauliTerm, ProgramFormat, ResultType
+from tests.world import bell
+
+COUNTS, QUASI, EXPVAL = ResultType.COUNTS, ResultType.QUASI, ResultType.EXPVAL
+
+LIMITS = ServerSettings(max_program_bytes=1000, max_shots=1_000_000)
+
+TARGETS = {
+    "wide": TargetSettings(simulator="a", max_qubits=100, result_types=(COUNTS,)),
+    "full": TargetSettings(simulator="b", max_qubits=30),
+    "old": TargetSettings(
+        simulator="c", max_qubits=20, program_formats=(ProgramFormat.OPENQASM2,)
+    ),
+}
+
+
+def expval(*terms: PauliTerm, **changes: Any) -> dict[str, Any]:
+    observables = (PauliSum(terms=(PauliTerm(paulis="ZZ"),)), PauliSum(terms=terms))
+    return {"result_types": (EXPVAL,), "shots": 0, "observables": observables} | changes
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"program": ""}, "spec.program", "needed"),
+    ({"program": " \n\t"}, "spec.program", "needed"),
+    ({"n_qubits": 0}, "spec.n_qubits", "at least 1"),
+    ({"framework": "x" * (MAX_WORD + 1)}, "spec.framework", "200"),
+    ({"framework": "a\0b"}, "spec.framework", "NUL"),
+    ({"target": "a\0"}, "spec.target", "NUL"),
+    ({"result_types": ()}, "spec.result_types", "counts, quasi, expval"),
+    ({"result_types": (QUASI, QUASI)}, "spec.result_types[1]", "quasi is asked for twice"),
+    ({"result_types": (COUNTS, QUASI, COUNTS)}, "spec.result_types[2]", "counts"),
+    ({"result_types": (EXPVAL,)}, "spec.observables", "'ZZ'"),
+    (expval(PauliTerm(paulis="ZZ"), result_types=(QUASI,)), "spec.observables", "result_types"),
+    (expval(), "spec.observables[1]", "no terms"),
+    (expval(*[PauliTerm(paulis="")] * MAX_TERMS), "spec.observables", "at most 100000"),
+    (
+        expval(PauliTerm(paulis="ZZ"), PauliTerm(paulis="ZA")),
+        "spec.observables[1].terms[1].paulis",
+        "I, X, Y and Z",
+    ),
+    (expval(PauliTerm(paulis="zz")), "spec.observables[1].terms[0].paulis", "I, X, Y and Z"),
+    (expval(PauliTerm(paulis="Z")), "spec.observables[1].terms[0].paulis", "2 qubits"),
+    (expval(PauliTerm(paulis="ZZZ")), "spec.observables[1].terms[0].paulis", "2 qubits"),
+    (
+        expval(PauliTerm(paulis="ZZ", coefficient=float("nan"))),
+        "spec.observables[1].terms[0].coefficient",
+        "finite",
+    ),
+    (
+        expval(PauliTerm(paulis="ZZ", coefficient=float("-inf"))),
+        "spec.observables[1].terms[0].coefficient",
+        "finite",
+    ),
+    (expval(PauliTerm(paulis="X", qubits=(0, 1))), "spec.observables[1].terms[0].qubits", "1 let"),
+    (expval(PauliTerm(paulis="XX", qubits=(1, 1))), "spec.observables[1].terms[0].qubits", "twice"),
+    (expval(PauliTerm(paulis="X", qubits=(2,))), "spec.observables[1].terms[0].qubits", "0 to 1"),
+    (expval(PauliTerm(paulis="X", qubits=(-1,))), "spec.observables[1].terms[0].qubits", "0 to 1"),
+    ({"shots": 0}, "spec.shots", "at least 1 (0 means exact: ask for quasi)"),
+    ({"shots": 1_000_001}, "spec.shots", "0 to 1000000 are allowed (server.max_shots)"),
+    ({"shots": -1}, "spec.shots", "0 to 1000000"),
+    ({"seed": -1}, "spec.seed", str(MAX_SEED)),
+    ({"seed": MAX_SEED + 1}, "spec.seed", str(MAX_SEED)),
+    ({"tags": ("t",) * (MAX_TAGS + 1)}, "spec.tags", "at most 64"),
+    ({"tags": ("t", "x" * (MAX_WORD + 1))}, "spec.tags[1]", "at most 200"),
+    ({"tags": ("\0",)}, "spec.tags[0]", "NUL"),
+    ({"extra": "{"}, "spec.extra", "JSON object"),
+    ({"extra": "[]"}, "spec.extra", "JSON object"),
+    ({"extra": "1"}, "spec.extra", "JSON object"),
+    ({"extra": "{} {}"}, "spec.extra", "JSON object"),
+    ({"extra": '{"a": ' + "9" * 5000 + "}"}, "spec.extra", "JSON object"),
+    ({"extra": "[" * 100_000}, "spec.extra", "JSON object"),
+    ({"extra": '{"a": "\0"}'}, "spec.extra", "NUL"),
+    ({"extra": " " * (MAX_EXTRA + 1)}, "spec.extra", "at most 1000000"),
+    ({"time_limit_s": 0.0}, "spec.time_limit_s", "above 0"),
+    ({"time_limit_s": -1.0}, "spec.time_limit_s", "above 0"),
+    ({"time_limit_s": float("nan")}, "spec.time_limit_s", "above 0"),
+    ({"time_limit_s": float("inf")}, "spec.time_limit_s", "above 0"),
+]
+
+ACCEPTED: list[dict[str, Any]] = [
+    {},
+    {"shots": 1},
+    {"shots": 1_000_000},
+    {"shots": 0, "result_types": (QUASI,)},
+    {"shots": 0, "result_types": (QUASI,), "seed": 1},
+    {"seed": 0},
+    {"seed": MAX_SEED},
+    {"depth": 0},
+    {"framework": ""},
+    {"framework": "x" * MAX_WORD},
+    {"tags": ("",) * MAX_TAGS},
+    {"extra": "{}"},
+    {"extra": '{"a": {"b": [1, null, "ü"]}}'},
+    {"extra": '{"a": "\\u0000"}'},
+    {"time_limit_s": 1e-9},
+    {"time_limit_s": 1e300},
+    {"program": "x" * 1000},
+    {"program": "ü" * 500},
+    expval(PauliTerm(paulis="")),
+    expval(PauliTerm(paulis="II")),
+    expval(PauliTerm(paulis="XY", coefficient=0.0), PauliTerm(paulis="XY", coefficient=-1e300)),
+    expval(PauliTerm(paulis="Y", qubits=(1,)), PauliTerm(paulis="XZ", qubits=(1, 0))),
+    expval(PauliTerm(paulis="", qubits=())),
+    expval(PauliTerm(paulis="ZZ"), result_types=(EXPVAL, COUNTS, QUASI), shots=1),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "says"), REFUSED, ids=[f"{n}-{each[1]}" for n, each in enumerate(REFUSED)]
+)
+def test_refused(change: dict[str, Any], field: str, says: str) -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        check_spec(bell(**change), LIMITS)
+    assert caught.value.field == field
+    assert says in caught.value.message
+    assert str(caught.value) == f"{field}: {caught.value.message}"
+    # Whatever was sent, the answer stays readable.
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("change", ACCEPTED, ids=range(len(ACCEPTED)))
+def test_accepted(change: dict[str, Any]) -> None:
+    check_spec(bell(**change), LIMITS)
+
+
+@pytest.mark.parametrize("program", ["x" * 1001, "ü" * 501])
+def test_a_program_over_the_limit_is_refused_by_its_bytes(program: str) -> None:
+    with pytest.raises(TooLargeError) as caught:
+        check_spec(bell(program=program), LIMITS)
+    assert caught.value.field == "spec.program"
+    assert f"{len(program.encode())} bytes" in caught.value.message
+    assert "at most 1000 are allowed (server.max_program_bytes)" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("request_id", "says"), [("", "needed"), ("x" * 201, "at most 200"), ("a\0", "NUL")]
+)
+def test_a_request_id_that_names_nothing_is_refused(request_id: str, says: str) -> None:
+    with pytest.raises(InvalidJobError, match=says) as caught:
+        check_request_id(request_id)
+    assert caught.value.field == "request_id"
+
+
+@pytest.mark.parametrize("request_id", ["a", "x" * 200, "any text ✓"])
+def test_a_request_id_is_any_word(request_id: str) -> None:
+    check_request_id(request_id)
+
+
+@pytest.mark.parametrize(
+    ("target", "change", "field", "says"),
+    [
+        ("full", {"n_qubits": 31}, "spec.n_qubits", "31 qubits; target full takes at most 30"),
+        (
+            "old",
+            {"program_format": ProgramFormat.OPENQASM3},
+            "spec.program_format",
+            "target old takes openqasm2",
+        ),
+        (
+            "wide",
+            {"result_types": (COUNTS, QUASI)},
+            "spec.result_types[1]",
+            "target wide gives counts",
+        ),
+    ],
+)
+def test_what_a_target_never_runs_is_refused(
+    target: str, change: dict[str, Any], field: str, says: str
+) -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        check_fit(bell(target=target, **change), target, TARGETS[target])
+    assert (caught.value.field, caught.value.message) == (field, says)
+
+
+def test_as_wide_as_the_target_is_accepted() -> None:
+    check_fit(bell(n_qubits=30), "full", TARGETS["full"])
+
+
+def test_an_unknown_target_is_told_the_known_ones() -> None:
+    with pytest.raises(UnknownTargetError) as caught:
+        candidates(bell(target="Full"), TARGETS)
+    assert caught.value.field == "spec.target"
+    assert caught.value.message == "there is no target 'Full'; there are: full, old, wide"
+
+
+def test_a_named_target_is_the_only_candidate_and_must_fit() -> None:
+    assert candidates(bell(target="old"), TARGETS) == ["old"]
+    with pytest.raises(InvalidJobError, match="at most 20"):
+        candidates(bell(target="old", n_qubits=21), TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("change", "fitting"),
+    [
+        ({}, {"wide", "full", "old"}),
+        ({"n_qubits": 25}, {"wide", "full"}),
+        ({"n_qubits": 100}, {"wide"}),
+        ({"result_types": (QUASI,)}, {"full", "old"}),
+        ({"program_format": ProgramFormat.OPENQASM3}, {"wide", "full"}),
+    ],
+)
+def test_without_a_target_all_that_fit_are_candidates(
+    change: dict[str, Any], fitting: set[str]
+) -> None:
+    assert set(candidates(bell(target="", **change), TARGETS)) == fitting
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"n_qubits": 101}, "spec.n_qubits"),
+        ({"n_qubits": 50, "result_types": (QUASI,)}, "spec.result_types[0]"),
+    ],
+)
+def test_what_fits_nowhere_is_refused_by_the_widest(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(RequestError, match="wide") as caught:
+        candidates(bell(target="", **change), TARGETS)
+    assert caught.value.field == field
