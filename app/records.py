@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.rows import JobRow
 from qdispatch.model import (
     JobError,
     JobInfo,
@@ -16,6 +15,8 @@ from qdispatch.model import (
     ResultType,
     Timings,
 )
+
+from app.rows import JobRow
 
 
 def dump_observables(observables: Sequence[PauliSum]) -> list[Any]:

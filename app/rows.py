@@ -1,5 +1,6 @@
 """The tables, as SQLModel rows. History is kept: nothing here is overwritten
-but the state of a job that is not final yet."""
+but the state of a job that is not final yet.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +9,8 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlmodel import Field, SQLModel
-
 from qdispatch.model import JobStatus
+from sqlmodel import Field, SQLModel
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):

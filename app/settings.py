@@ -23,7 +23,6 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ProgramFormat, ResultType
 
@@ -177,7 +176,7 @@ def load_settings() -> Settings:
             every one.
     """
     try:
-        settings = Settings()  # type: ignore[call-arg]
+        settings = Settings()
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'settings'}: {each['msg']}"

@@ -136,9 +136,7 @@ class Transaction:
 
     def by_request(self, owner: str, request_id: str) -> JobRow | None:
         """The job of a submission."""
-        return self._one(
-            sa.select(JOB).where(JOB.c.owner == owner, JOB.c.request_id == request_id)
-        )
+        return self._one(sa.select(JOB).where(JOB.c.owner == owner, JOB.c.request_id == request_id))
 
     # -- reading
 
@@ -172,7 +170,7 @@ class Transaction:
     def claim(
         self, job_id: UUID, *, worker: str, now: datetime, lease_until: datetime
     ) -> JobRow | None:
-        """pending -> running; None if the job is not pending."""
+        """Pending -> running; None if the job is not pending."""
         return self._change(
             job_id,
             JobStatus.PENDING,
@@ -187,9 +185,7 @@ class Transaction:
         """Prolongs a lease; False if the attempt does not hold the job any more."""
         statement = (
             sa.update(JOB)
-            .where(
-                JOB.c.id == job_id, JOB.c.attempt == attempt, JOB.c.status == JobStatus.RUNNING
-            )
+            .where(JOB.c.id == job_id, JOB.c.attempt == attempt, JOB.c.status == JobStatus.RUNNING)
             .values(lease_until=lease_until)
         )
         return self._connection.execute(statement).rowcount == 1
@@ -197,7 +193,7 @@ class Transaction:
     def finish(
         self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
     ) -> JobRow | None:
-        """running -> finished; None if the attempt does not hold the job any more."""
+        """Running -> finished; None if the attempt does not hold the job any more."""
         return self._change(
             job_id,
             JobStatus.RUNNING,
@@ -265,7 +261,7 @@ class Transaction:
         )
 
     def hand_over(self, job_id: UUID, attempt: int) -> JobRow | None:
-        """running -> pending, to be sent again."""
+        """Running -> pending, to be sent again."""
         return self._change(
             job_id,
             JobStatus.RUNNING,

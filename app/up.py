@@ -8,17 +8,18 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from typing import Any, Final
 
 import honcho.manager
 from honcho.manager import Manager
 from honcho.process import Process
-
-from app.database import migrate
-from app.settings import PROJECT, Settings
 from qdispatch.client import Client
 from qdispatch.errors import QDispatchError
 from qdispatch.model import TargetInfo
+
+from app.database import migrate
+from app.settings import PROJECT, Settings
 
 # prctl(2): the signal that a process gets when its parent dies.
 _PR_SET_PDEATHSIG: Final = 1
@@ -36,10 +37,7 @@ class _Child(Process):  # type: ignore[misc]
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
         """Runs it, in the helper process that honcho keeps for each."""
         die_with_parent()
-        start = self._child_ctor
-        self._child_ctor = lambda *args, **kwargs: start(
-            *args, preexec_fn=die_with_parent, **kwargs
-        )
+        self._child_ctor: Any = partial(self._child_ctor, preexec_fn=die_with_parent)
         super().run(events, ignore_signals)
 
 
@@ -65,7 +63,7 @@ def up(settings: Settings, *, flower: str | None, run: str | None, leave: bool) 
     migrate(settings)
     honcho.manager.KILL_WAIT = _STOP_S
     manager = Manager()
-    manager._process_ctor = _Child  # noqa: SLF001 - honcho has no other way in
+    manager._process_ctor = _Child
     python = [sys.executable, "-u", "-m"]
     add = _adder(manager)
     add("server", [*python, "rpc"])

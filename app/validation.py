@@ -9,9 +9,10 @@ import json
 import math
 from collections.abc import Mapping
 
-from app.settings import ServerSettings, TargetSettings
 from qdispatch.errors import InvalidJobError, TooLargeError, UnknownTargetError
 from qdispatch.model import JobSpec, PauliTerm, ResultType
+
+from app.settings import ServerSettings, TargetSettings
 
 MAX_SEED = 2**63 - 1
 MAX_WORD = 200

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
+from qdispatch.model import JobStatus
+
 from app.jobs import Claim, Failed, Finished
 from app.ports import Clock
 from app.programs import Programs
 from app.records import spec_of
 from app.rows import WorkerRow
 from app.store import Store
-from qdispatch.model import JobStatus
 
 
 class _GivenAwayError(Exception):

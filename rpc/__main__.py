@@ -7,13 +7,14 @@ import signal
 import sys
 from threading import Event
 
+from qdispatch.errors import QDispatchError
+
 from app.database import open_store
 from app.logs import set_up_logging
 from app.ports import utc_now
 from app.programs import Programs
 from app.service import JobService
 from app.settings import Settings, load_settings
-from qdispatch.errors import QDispatchError
 from rpc.server import build_server
 from tasks.celery import make_celery
 from tasks.dispatch import BackgroundDispatcher

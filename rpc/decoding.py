@@ -13,8 +13,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
-
 from qdispatch.errors import InvalidJobError
+
 from rpc.errors import abort
 
 # Protobuf's wire type of strings, bytes and messages.
@@ -34,7 +34,8 @@ class DecodingInterceptor(grpc.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or handler.unary_unary is None or "/qdispatch." not in method:
             return handler
-        decode = handler.request_deserializer
+        # Types know no handler without one; methods of generated code have it.
+        decode: Any = handler.request_deserializer
         inner = handler.unary_unary
 
         def unary_unary(data: bytes, context: grpc.ServicerContext) -> Any:
@@ -75,11 +76,12 @@ def _bad_text(data: bytes, descriptor: Descriptor) -> str | None:
         raw.ParseFromString(data)
     except DecodeError:
         return None
-    for unknown in UnknownFieldSet(raw):
+    fields: Any = UnknownFieldSet(raw)
+    for unknown in fields:
         field = descriptor.fields_by_number.get(unknown.field_number)
         if field is None or unknown.wire_type != _LENGTH_DELIMITED:
             continue
-        if field.type == FieldDescriptor.TYPE_MESSAGE:
+        if field.message_type is not None:
             inner = _bad_text(unknown.data, field.message_type)
             if inner is not None:
                 return f"{field.name}.{inner}"

@@ -6,7 +6,6 @@ import logging
 from typing import Final, NoReturn
 
 import grpc
-
 from qdispatch import errors
 from qdispatch.v1 import qdispatch_pb2 as pb
 

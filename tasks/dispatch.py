@@ -14,8 +14,6 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from celery import Celery
-from celery.exceptions import CeleryError
-from kombu.exceptions import KombuError, OperationalError
 
 from app.ports import Dispatch
 from qdispatch.errors import QDispatchError
@@ -33,9 +31,6 @@ _BATCH: Final = 200
 
 _Revocation: TypeAlias = tuple[UUID, bool]
 
-# What a broker that is away may raise, with all its transports' own errors.
-_BROKER_ERRORS: Final = (OSError, KombuError, CeleryError, OperationalError)
-
 
 class BackgroundDispatcher:
     """A thread with a queue of things to tell the broker.
@@ -48,6 +43,8 @@ class BackgroundDispatcher:
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
         self._queue: SimpleQueue[Dispatch | _Revocation | None] = SimpleQueue()
+        # The sweep sends a job again and again as long as the broker is away.
+        self._waiting: set[UUID] = set()
         self._on_sent: Callable[[Sequence[UUID]], None] = lambda _: None
         self._thread = Thread(target=self._work, name="dispatcher", daemon=True)
 
@@ -66,8 +63,10 @@ class BackgroundDispatcher:
         self._thread.join(timeout_s)
 
     def send(self, dispatch: Dispatch) -> None:
-        """Puts a committed job on its queue."""
-        self._queue.put(dispatch)
+        """Puts a committed job on its queue, unless it waits for that already."""
+        if dispatch.job_id not in self._waiting:
+            self._waiting.add(dispatch.job_id)
+            self._queue.put(dispatch)
 
     def revoke(self, job_id: UUID, *, running: bool) -> None:
         """Tells workers that a job is canceled."""
@@ -86,6 +85,7 @@ class BackgroundDispatcher:
                 self._note(sent)
                 return
             if isinstance(item, Dispatch):
+                self._waiting.discard(item.job_id)
                 if self._publish(item):
                     sent.append(item.job_id)
                 if len(sent) >= _BATCH:
@@ -100,6 +100,8 @@ class BackgroundDispatcher:
             except QDispatchError as error:
                 # They will be sent once more, and claimed once all the same.
                 _log.warning("cannot note %d jobs as sent: %s", len(sent), error)
+            except Exception:  # noqa: BLE001 - a defect elsewhere; the thread lives on
+                _log.exception("cannot note %d jobs as sent", len(sent))
             sent.clear()
 
     def _publish(self, dispatch: Dispatch) -> bool:
@@ -115,7 +117,7 @@ class BackgroundDispatcher:
                 kwargsrepr=dispatch.label,
                 retry=False,
             )
-        except _BROKER_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - each transport has its own; the thread lives on
             _log.warning("cannot send job %s, the sweep will: %s", job_id, error)
             return False
         return True
@@ -123,6 +125,6 @@ class BackgroundDispatcher:
     def _revoke(self, job_id: UUID, running: bool) -> None:
         try:
             self._celery.control.revoke(str(job_id), terminate=running, signal=WAKE_SIGNAL)
-        except _BROKER_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - as above
             # Its worker finds out by itself when it renews the lease or claims.
             _log.warning("cannot revoke job %s: %s", job_id, error)

@@ -15,11 +15,12 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import Any, Final
 
-from app.jobs import EncodedResult, Failed, Finished
 from qdispatch.codec import encode_spec
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ErrorKind, JobSpec
-from tasks.forkserver import KILL, MESSAGE_BYTES, SPAWN
+
+from app.jobs import EncodedResult, Failed, Finished
+from tasks.pipe import KILL, MESSAGE_BYTES, SPAWN
 
 # How long the fork server may take to import an SDK, in seconds.
 _START_S: Final = 120.0

@@ -28,14 +28,11 @@ from typing import Final, NoReturn
 
 from tasks import simulators
 from tasks.parse import warm_up as warm_up_parser
-from tasks.simulate import Limits, serve
+from tasks.pipe import KILL, MESSAGE_BYTES, SPAWN, Limits
+from tasks.simulate import serve
 from tasks.simulators import Simulator
 
 _log = logging.getLogger(__name__)
-
-MESSAGE_BYTES: Final = 4096
-SPAWN: Final = b"spawn"
-KILL: Final = b"kill"
 
 # prctl(2): the signal that a process gets when its parent dies.
 _PR_SET_PDEATHSIG: Final = 1

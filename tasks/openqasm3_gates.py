@@ -213,10 +213,8 @@ def phase_gate(angle: float, *, on_zero: bool) -> Any:
         angle: In radians.
         on_zero: Whether the control is at 0 instead of 1.
     """
-    gates = (Gate("p", (0,), (angle,)),)
-    if on_zero:
-        flip = (Gate("x", (0,)),)
-        gates = flip + gates + flip
+    phase, flip = Gate("p", (0,), (angle,)), Gate("x", (0,))
+    gates = (flip, phase, flip) if on_zero else (phase,)
     return as_qiskit("gphase", 1, Expansion(gates, 0.0))
 
 

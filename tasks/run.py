@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 from uuid import UUID
 
+from qdispatch.errors import UnavailableError
+from qdispatch.model import ErrorKind, JobSpec, JobStatus
+
 from app.jobs import Claim, Failed, Finished
 from app.programs import ProgramLostError
 from app.work import WorkService
-from qdispatch.errors import UnavailableError
-from qdispatch.model import ErrorKind, JobSpec, JobStatus
 from tasks.engine import EngineError, Exited, Signal
 
 _log = logging.getLogger(__name__)
@@ -40,10 +41,13 @@ class EngineSeam(Protocol):
 class StopRequest(Protocol):
     """Why a slot was told to stop its job, beside a cancellation in the database."""
 
-    terminated: bool
-    """An operator terminated the task."""
-    leaving: bool
-    """The worker is being stopped and does not wait."""
+    @property
+    def terminated(self) -> bool:
+        """An operator terminated the task."""
+
+    @property
+    def leaving(self) -> bool:
+        """The worker is being stopped and does not wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +98,7 @@ class JobRunner:
             return self._run(claim)
         except UnavailableError as error:
             # The lease lapses, and the sweep gives the job to a new attempt.
-            _log.error("job %s: %s", job_id, error)  # noqa: TRY400 - the cause is known
+            _log.error("job %s: %s", job_id, error)
             self._engine.kill()
             return Ending(status=None, attempt=claim.attempt)
 

@@ -11,7 +11,6 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
@@ -21,22 +20,15 @@ from typing import Any, Final
 from qdispatch.codec import decode_spec, encode_result
 from qdispatch.model import ErrorKind, JobSpec
 from qdispatch.v1 import qdispatch_pb2 as pb
+
 from tasks.parse import parse
+from tasks.pipe import Limits
 from tasks.simulators import Request, SimulationError, Simulator
 
 _log = logging.getLogger(__name__)
 
 #: Results larger than this go through shared memory, in bytes.
 SHARED_FROM: Final = 2**20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What the target allows one simulation."""
-
-    threads: int
-    max_qubits: int
-    memory_limit_bytes: int
 
 
 class PeakMemory:

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Final
 
 from celery import Celery
+from qdispatch.errors import QDispatchError
 
 from app.database import open_store
 from app.logs import set_up_logging
@@ -22,7 +23,6 @@ from app.ports import utc_now
 from app.programs import Programs
 from app.settings import Settings, load_settings
 from app.upkeep import Upkeep
-from qdispatch.errors import QDispatchError
 from tasks.celery import make_celery
 from tasks.dispatch import BackgroundDispatcher
 

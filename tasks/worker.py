@@ -28,16 +28,16 @@ from uuid import UUID
 
 from celery import Task, signals
 from celery.exceptions import Ignore
+from qdispatch.errors import QDispatchError
+from qdispatch.model import JobStatus
 
 from app.database import open_store
 from app.settings import Settings, SettingsError, TargetSettings
-from qdispatch.errors import QDispatchError
-from qdispatch.model import JobStatus
 from tasks.celery import app, settings
 from tasks.dispatch import RUN_JOB
 from tasks.machine import reserve
 from tasks.run import Ending
-from tasks.simulate import Limits
+from tasks.pipe import Limits
 from tasks.slot import Slot, SlotPlan, open_work
 
 _log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ def _or_exit(handler: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-@signals.celeryd_init.connect  # type: ignore[untyped-decorator]
+@signals.celeryd_init.connect
 @_or_exit
 def _take_settings(instance: Any, conf: Any, options: dict[str, Any], **_: object) -> None:
     """Before Celery sets the worker up: target, concurrency and node name."""
@@ -177,7 +177,7 @@ def _take_settings(instance: Any, conf: Any, options: dict[str, Any], **_: objec
         instance.hostname = f"{target}@{host}"
 
 
-@signals.worker_init.connect  # type: ignore[untyped-decorator]
+@signals.worker_init.connect
 @_or_exit
 def _start(sender: Any, **_: object) -> None:
     """Before the pool is made: place on the machine, and the fork server."""
@@ -211,7 +211,7 @@ def _start(sender: Any, **_: object) -> None:
     _worker = _Worker(plan, settings.targets[target])
 
 
-@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+@signals.worker_process_init.connect
 @_or_exit
 def _start_slot(**_: object) -> None:
     global _slot  # noqa: PLW0603 - one child is one slot
@@ -220,20 +220,20 @@ def _start_slot(**_: object) -> None:
         _slot.start()
 
 
-@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+@signals.worker_process_shutdown.connect
 def _close_slot(**_: object) -> None:
     if _slot is not None:
         _slot.close()
 
 
-@signals.task_revoked.connect  # type: ignore[untyped-decorator]
+@signals.task_revoked.connect
 def _revoked(request: Any, terminated: bool, **_: object) -> None:
     # A running job is ended by its slot, which the same command has signaled.
     if _worker is not None and not terminated:
         _worker.revoked(request.id)
 
 
-@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+@signals.worker_shutdown.connect
 def _close(**_: object) -> None:
     if _worker is not None:
         _worker.close()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import timeout as SocketTimeout  # noqa: N812 - kombu's own word for it
 from typing import Any
 
 from kombu import Connection, Consumer, Exchange, Producer, Queue
@@ -70,7 +69,7 @@ def consume(folder: Path, name: str, seen: Path, seed: int) -> None:
             while not done:
                 try:
                     connection.drain_events(timeout=1)
-                except SocketTimeout:
+                except TimeoutError:
                     continue
 
 
@@ -99,5 +98,5 @@ def drain(connection: Connection) -> None:
     while True:
         try:
             connection.drain_events(timeout=0.05)
-        except SocketTimeout:
+        except TimeoutError:
             return

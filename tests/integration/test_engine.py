@@ -153,7 +153,7 @@ Connect = Callable[[ForkServerProcess], Engine]
 def engine(shared: ForkServerProcess, connect: Connect) -> Iterator[Engine]:
     """The only engine of the shared fork server."""
     assert wait_until(lambda: not shared.engines(), 10)
-    yield connect(shared)
+    return connect(shared)
 
 
 @pytest.fixture
@@ -312,9 +312,7 @@ def test_a_kill_ends_native_code_at_once(engine: Engine, shared: ForkServerProce
     assert isinstance(outcome_of(engine, do("count")), Finished)
 
 
-def test_killing_over_and_over_leaves_one_engine(
-    engine: Engine, shared: ForkServerProcess
-) -> None:
+def test_killing_over_and_over_leaves_one_engine(engine: Engine, shared: ForkServerProcess) -> None:
     for _ in range(20):
         engine.submit(do("sleep"))
         engine.kill()

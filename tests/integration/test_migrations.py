@@ -106,9 +106,7 @@ def test_sqlite_keeps_what_it_has_said_yes_to(tmp_path: Path) -> None:
     assert modes == ["wal", 2, 1]
 
 
-def test_a_clock_far_from_utc_does_not_move_moments(
-    postgresql: PostgreSQL, tmp_path: Path
-) -> None:
+def test_a_clock_far_from_utc_does_not_move_moments(postgresql: PostgreSQL, tmp_path: Path) -> None:
     """The years 1 and 9999 are still themselves under a server's own time zone."""
     from datetime import UTC, datetime
 

@@ -111,7 +111,7 @@ def refusal(call: Callable[[], object]) -> Refusal:
     with pytest.raises(grpc.RpcError) as caught:
         call()
     error: Any = caught.value
-    metadata = {key: value for key, value in error.trailing_metadata() or ()}
+    metadata = dict(error.trailing_metadata() or ())
     detail = metadata.get(DETAIL_KEY)
     return Refusal(
         code=error.code(),

@@ -20,7 +20,6 @@ from qdispatch.errors import (
     QDispatchError,
     WaitTimeoutError,
 )
-from qdispatch.job import Job
 from qdispatch.model import (
     CancelVerdict,
     JobError,
@@ -228,7 +227,6 @@ def test_a_final_status_is_not_asked_for_again() -> None:
 
 
 # -- results
-
 
 
 def test_results_are_fetched_once() -> None:

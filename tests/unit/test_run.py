@@ -161,9 +161,7 @@ def test_a_program_that_is_gone(world: World, engine: ScriptedEngine, runner: Jo
 # -- limits
 
 
-def test_a_run_over_its_time_limit(
-    world: World, engine: ScriptedEngine, runner: JobRunner
-) -> None:
+def test_a_run_over_its_time_limit(world: World, engine: ScriptedEngine, runner: JobRunner) -> None:
     job_id = world.submit(time_limit_s=1e-9)
     ending = runner.run(job_id)
     assert ending.error is not None

@@ -135,7 +135,7 @@ def test_a_submission_that_is_tried_again_may_have_another_date(world: World) ->
             "observables": (PauliSum(terms=(PauliTerm(paulis="ZZ"),)),),
         },
     ],
-    ids=lambda change: "+".join(change),
+    ids="+".join,
 )
 def test_other_content_under_the_same_request_id_is_refused(
     world: World, change: dict[str, Any]

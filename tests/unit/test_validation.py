@@ -29,9 +29,7 @@ LIMITS = ServerSettings(max_program_bytes=1000, max_shots=1_000_000)
 TARGETS = {
     "wide": TargetSettings(simulator="a", max_qubits=100, result_types=(COUNTS,)),
     "full": TargetSettings(simulator="b", max_qubits=30),
-    "old": TargetSettings(
-        simulator="c", max_qubits=20, program_formats=(ProgramFormat.OPENQASM2,)
-    ),
+    "old": TargetSettings(simulator="c", max_qubits=20, program_formats=(ProgramFormat.OPENQASM2,)),
 }
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, Self, TypeGuard, TypeVar
+from typing import Any, Final, Self, TypeGuard, TypeVar
 from uuid import uuid4
 
 import grpc
@@ -201,7 +201,7 @@ class Client:
         """Whether the server says that it is serving, by gRPC's health protocol."""
         # An empty request asks for the server as a whole; the answer is field
         # 1, status, with 1 for SERVING. So little needs no generated code.
-        check = self._channel.unary_unary("/grpc.health.v1.Health/Check")
+        check: Any = self._channel.unary_unary("/grpc.health.v1.Health/Check")
         try:
             answer: bytes = check(b"", timeout=self._timeout_s)
         except grpc.RpcError:
@@ -273,7 +273,8 @@ def _shots(given: int | None, form: CircuitForm, kinds: tuple[ResultType, ...]) 
 def _translated(error: grpc.RpcError, address: str) -> errors.QDispatchError:
     code, text = error.code(), error.details() or ""
     field = ""
-    for key, value in error.trailing_metadata() or ():
+    metadata: Any = error.trailing_metadata() or ()
+    for key, value in metadata:
         if key == _DETAIL_KEY:
             field = pb.ErrorDetail.FromString(value).field
     text = text.removeprefix(f"{field}: ")

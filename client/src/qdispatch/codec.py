@@ -259,7 +259,7 @@ def decode_job(message: pb.Job) -> JobInfo:
 
     def seconds(name: str) -> float | None:
         timings = message.timings
-        return float(getattr(timings, name)) if timings.HasField(name) else None  # type: ignore[arg-type]
+        return float(getattr(timings, name)) if timings.HasField(name) else None
 
     return JobInfo(
         id=message.id,

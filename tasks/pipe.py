@@ -1,0 +1,25 @@
+"""What a slot, its fork server and its engine agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: A slot to the fork server, with one end of a socket pair: fork an engine.
+SPAWN: Final = b"spawn"
+#: A slot to the fork server: kill its engine.
+KILL: Final = b"kill"
+#: No message between a slot and the fork server is larger, in bytes.
+MESSAGE_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a target allows one simulation."""
+
+    threads: int
+    """OpenMP threads."""
+    max_qubits: int
+    """The most that a program may declare."""
+    memory_limit_bytes: int
+    """The most that a simulation may allocate."""
