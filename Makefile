@@ -11,7 +11,7 @@ PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
 PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<80' \
           python -m grpc_tools.protoc -I rpc/proto
 
-.PHONY: run test unit check proto lock clean install
+.PHONY: run install test unit check check-proto check-compose proto lock clean
 .DEFAULT_GOAL := run
 
 # -- use
@@ -50,6 +50,9 @@ check-proto: $(READY)
 	for file in $$fresh/qdispatch/v1/*; do \
 	  diff -u client/src/qdispatch/v1/$$(basename $$file) $$file || \
 	  { echo "generated code is out of date: run 'make proto'"; exit 1; }; done
+
+check-compose: $(READY)
+	$(BIN)/pytest -q tests/unit/test_deployment.py
 
 # -- maintain
 

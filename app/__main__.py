@@ -9,12 +9,11 @@ import subprocess
 import sys
 from signal import pause
 
+from app.database import migrate
+from app.settings import load_settings
 from qdispatch.client import ADDRESS_VARIABLE, Client
 from qdispatch.errors import QDispatchError
 from qdispatch.model import TargetInfo
-
-from app.database import migrate
-from app.settings import load_settings
 
 
 def main(arguments: list[str] | None = None) -> int:

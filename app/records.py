@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.rows import JobRow
 from qdispatch.model import (
     JobError,
     JobInfo,
@@ -15,8 +16,6 @@ from qdispatch.model import (
     ResultType,
     Timings,
 )
-
-from app.rows import JobRow
 
 
 def dump_observables(observables: Sequence[PauliSum]) -> list[Any]:

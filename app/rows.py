@@ -1,5 +1,7 @@
-"""The tables, as SQLModel rows. History is kept: nothing here is overwritten
-but the state of a job that is not final yet.
+"""The tables, as SQLModel rows.
+
+History is kept: nothing is overwritten but the state of a job that is not
+final yet.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from qdispatch.model import JobStatus
 from sqlmodel import Field, SQLModel
+
+from qdispatch.model import JobStatus
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):

@@ -9,9 +9,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from qdispatch.codec import encode_spec
-from qdispatch.errors import JobNotFoundError, RequestConflictError
-from qdispatch.model import CancelVerdict, JobInfo, JobSpec, JobStatus, TargetInfo
 from uuid_utils.compat import uuid7
 
 from app.ports import Clock, Dispatch, Dispatcher
@@ -21,6 +18,9 @@ from app.rows import JobRow
 from app.settings import Settings, TargetSettings
 from app.store import Store, Transaction, label
 from app.validation import candidates, check_request_id, check_spec
+from qdispatch.codec import encode_spec
+from qdispatch.errors import JobNotFoundError, RequestConflictError
+from qdispatch.model import CancelVerdict, JobInfo, JobSpec, JobStatus, TargetInfo
 
 #: The owner of every job, until there is authentication.
 ANONYMOUS: Final = "anonymous"
@@ -93,9 +93,7 @@ class JobService:
                 )
             return info_of(existing)
         self._dispatcher.send(
-            Dispatch(
-                job_id=row.id, target=target, label=label(target, spec.n_qubits, spec.shots)
-            )
+            Dispatch(job_id=row.id, target=target, label=label(target, spec.n_qubits, spec.shots))
         )
         return info_of(row)
 

@@ -23,6 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ProgramFormat, ResultType
 
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     result_backend: SecretStr = SecretStr("")
     programs_url: str = ""
     result_expires_s: PositiveFloat = 86400.0
+    log_times: bool = True
     server: ServerSettings = ServerSettings()
     jobs: JobSettings = JobSettings()
     machine: MachineSettings = MachineSettings()

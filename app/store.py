@@ -349,7 +349,7 @@ class Transaction:
             .where(WORKER.c.seen_at > seen_after)
             .group_by(WORKER.c.target)
         )
-        return {target: number for target, number in rows}
+        return dict(rows.all())
 
     # -- schema
 

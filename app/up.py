@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shlex
 import signal
 import socket
@@ -14,12 +15,12 @@ from typing import Any, Final
 import honcho.manager
 from honcho.manager import Manager
 from honcho.process import Process
-from qdispatch.client import Client
-from qdispatch.errors import QDispatchError
-from qdispatch.model import TargetInfo
 
 from app.database import migrate
 from app.settings import PROJECT, Settings
+from qdispatch.client import Client
+from qdispatch.errors import QDispatchError
+from qdispatch.model import TargetInfo
 
 # prctl(2): the signal that a process gets when its parent dies.
 _PR_SET_PDEATHSIG: Final = 1
@@ -88,7 +89,9 @@ def up(settings: Settings, *, flower: str | None, run: str | None, leave: bool) 
 
 def _adder(manager: Manager) -> Any:
     def add(name: str, command: list[str]) -> None:
-        manager.add_process(name, f"exec {shlex.join(command)}", cwd=str(PROJECT))
+        environment = os.environ | {"QDISPATCH_LOG_TIMES": "false"}
+        command_line = f"exec {shlex.join(command)}"
+        manager.add_process(name, command_line, env=environment, cwd=str(PROJECT))
 
     return add
 
@@ -126,5 +129,3 @@ def wait_until_ready(settings: Settings) -> list[TargetInfo]:
                 waited_for = ", ".join(missing) or "the server"
                 raise QDispatchError(f"not ready after {_READY_S:g} s: {waited_for}")
             time.sleep(_POLL_S)
-
-

@@ -7,13 +7,12 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from qdispatch.model import ErrorKind
-
 from app.jobs import Failed
 from app.ports import Clock, Dispatch, Dispatcher
 from app.programs import Programs
 from app.settings import JobSettings
 from app.store import Store
+from qdispatch.model import ErrorKind
 
 #: Jobs looked at in one transaction.
 BATCH: Final = 500

@@ -9,10 +9,9 @@ import json
 import math
 from collections.abc import Mapping
 
+from app.settings import ServerSettings, TargetSettings
 from qdispatch.errors import InvalidJobError, TooLargeError, UnknownTargetError
 from qdispatch.model import JobSpec, PauliTerm, ResultType
-
-from app.settings import ServerSettings, TargetSettings
 
 MAX_SEED = 2**63 - 1
 MAX_WORD = 200
@@ -132,9 +131,7 @@ def _check_results(spec: JobSpec) -> None:
         raise InvalidJobError(f"ask for one or more of {allowed}", field="spec.result_types")
     for index, kind in enumerate(spec.result_types):
         if kind in spec.result_types[:index]:
-            raise InvalidJobError(
-                f"{kind} is asked for twice", field=f"spec.result_types[{index}]"
-            )
+            raise InvalidJobError(f"{kind} is asked for twice", field=f"spec.result_types[{index}]")
     if ResultType.EXPVAL in spec.result_types:
         if not spec.observables:
             raise InvalidJobError(

@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
-from qdispatch.model import JobStatus
-
 from app.jobs import Claim, Failed, Finished
 from app.ports import Clock
 from app.programs import Programs
 from app.records import spec_of
 from app.rows import WorkerRow
 from app.store import Store
+from qdispatch.model import JobStatus
 
 
 class _GivenAwayError(Exception):
@@ -73,7 +72,7 @@ class WorkService:
                     saving_s=monotonic() - started,
                 )
                 if row is None:
-                    raise _GivenAwayError
+                    raise _GivenAwayError  # noqa: TRY301 - rolls back
         except _GivenAwayError:
             return False
         self._programs.delete(claim.job_id)
@@ -123,9 +122,7 @@ class WorkService:
         """Notes that a worker is there."""
         with self._store.write() as tx:
             tx.see_worker(
-                WorkerRow(
-                    name=name, target=target, concurrency=concurrency, seen_at=self._clock()
-                )
+                WorkerRow(name=name, target=target, concurrency=concurrency, seen_at=self._clock())
             )
 
     def leave(self, name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+from itertools import pairwise
 
 import cirq
 import pennylane as qml
@@ -31,7 +32,7 @@ def ghz() -> cirq.Circuit:
     qubits = cirq.LineQubit.range(5)
     return cirq.Circuit(
         cirq.H(qubits[0]),
-        [cirq.CNOT(a, b) for a, b in zip(qubits, qubits[1:], strict=False)],
+        [cirq.CNOT(a, b) for a, b in pairwise(qubits)],
         cirq.measure(*qubits, key="m"),
     )
 

@@ -7,14 +7,13 @@ import signal
 import sys
 from threading import Event
 
-from qdispatch.errors import QDispatchError
-
 from app.database import open_store
 from app.logs import set_up_logging
 from app.ports import utc_now
 from app.programs import Programs
 from app.service import JobService
 from app.settings import Settings, load_settings
+from qdispatch.errors import QDispatchError
 from rpc.server import build_server
 from tasks.celery import make_celery
 from tasks.dispatch import BackgroundDispatcher
@@ -45,12 +44,13 @@ def serve(settings: Settings, stop: Event) -> None:
 
 def main() -> int:
     """Runs the server; returns the exit code."""
-    set_up_logging()
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        serve(load_settings(), stop)
+        settings = load_settings()
+        set_up_logging(times=settings.log_times)
+        serve(settings, stop)
     except QDispatchError as error:
         sys.stderr.write(f"qdispatch: {error}\n")
         return 1

@@ -13,8 +13,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
-from qdispatch.errors import InvalidJobError
 
+from qdispatch.errors import InvalidJobError
 from rpc.errors import abort
 
 # Protobuf's wire type of strings, bytes and messages.

@@ -6,6 +6,7 @@ import logging
 from typing import Final, NoReturn
 
 import grpc
+
 from qdispatch import errors
 from qdispatch.v1 import qdispatch_pb2 as pb
 
@@ -41,6 +42,4 @@ def abort(context: grpc.ServicerContext, error: Exception, call: str) -> NoRetur
                 context.set_trailing_metadata(((DETAIL_KEY, detail),))
             context.abort(code, str(error))
     _log.error("%s failed", call, exc_info=error)
-    context.abort(
-        grpc.StatusCode.INTERNAL, "a defect of the service; its log has the details"
-    )
+    context.abort(grpc.StatusCode.INTERNAL, "a defect of the service; its log has the details")

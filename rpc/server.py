@@ -9,11 +9,11 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from qdispatch.v1 import qdispatch_pb2 as pb
-from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 
 from app.service import JobService
 from app.settings import ServerSettings, SettingsError
+from qdispatch.v1 import qdispatch_pb2 as pb
+from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from rpc.decoding import DecodingInterceptor
 from rpc.servicer import QDispatchServicer
 

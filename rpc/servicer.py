@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import grpc
+
+from app.service import JobService
 from qdispatch.codec import VERDICT, decode_spec, encode_job, encode_target
 from qdispatch.errors import TooLargeError
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
-
-from app.service import JobService
 from rpc.errors import abort
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ from typing import Any, Final
 from celery import Celery
 from kombu import Exchange, Queue
 
+from app.logs import log_format
 from app.settings import Settings, SettingsError, load_settings
 from tasks import transport
 
@@ -47,8 +48,8 @@ def make_celery(settings: Settings, *, results: bool) -> Celery:
         broker_connection_retry_on_startup=True,
         enable_utc=True,
         worker_hijack_root_logger=True,
-        worker_log_format="%(asctime)s %(levelname)s %(message)s",
-        worker_task_log_format="%(asctime)s %(levelname)s %(message)s",
+        worker_log_format=log_format(times=settings.log_times),
+        worker_task_log_format=log_format(times=settings.log_times),
     )
     return celery
 

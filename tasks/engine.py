@@ -15,11 +15,10 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import Any, Final
 
+from app.jobs import EncodedResult, Failed, Finished
 from qdispatch.codec import encode_spec
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ErrorKind, JobSpec
-
-from app.jobs import EncodedResult, Failed, Finished
 from tasks.pipe import KILL, MESSAGE_BYTES, SPAWN
 
 # How long the fork server may take to import an SDK, in seconds.
@@ -232,6 +231,6 @@ def _read_payload(pipe: Connection, header: dict[str, Any]) -> bytes:
     if not header["shared"]:
         return pipe.recv_bytes()
     memory = recv_handle(pipe)
-    with open(memory, "rb") as file:
+    with os.fdopen(memory, "rb") as file:
         file.seek(0)
         return file.read()

@@ -125,7 +125,7 @@ class ForkServer:
             code = 0
         except (BrokenPipeError, ConnectionResetError):  # the slot is gone
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - its last words
             _log.exception("an engine failed")
         finally:
             # Not sys.exit: what the fork server would do at its end is not

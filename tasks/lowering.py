@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from qdispatch.model import ErrorKind
-
 from tasks.circuit import (
     GATES,
     Bits,

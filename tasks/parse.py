@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Final
 
 from qdispatch.model import ProgramFormat
-
 from tasks.circuit import Circuit
 from tasks.lowering import drop_idle_resets, invalid, lower_circuit, unsupported
 from tasks.simulators import SimulationError

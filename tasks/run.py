@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 from uuid import UUID
 
-from qdispatch.errors import UnavailableError
-from qdispatch.model import ErrorKind, JobSpec, JobStatus
-
 from app.jobs import Claim, Failed, Finished
 from app.programs import ProgramLostError
 from app.work import WorkService
+from qdispatch.errors import UnavailableError
+from qdispatch.model import ErrorKind, JobSpec, JobStatus
 from tasks.engine import EngineError, Exited, Signal
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,6 @@ from typing import Any, Final
 from qdispatch.codec import decode_spec, encode_result
 from qdispatch.model import ErrorKind, JobSpec
 from qdispatch.v1 import qdispatch_pb2 as pb
-
 from tasks.parse import parse
 from tasks.pipe import Limits
 from tasks.simulators import Request, SimulationError, Simulator
@@ -137,7 +136,7 @@ def _send(connection: Connection, header: dict[str, Any], results: list[bytes]) 
     if header["shared"]:
         memory = os.memfd_create("results", os.MFD_CLOEXEC)
         try:
-            with open(memory, "wb", closefd=False) as file:
+            with os.fdopen(memory, "wb", closefd=False) as file:
                 file.writelines(results)
             send_handle(connection, memory, None)
         finally:

@@ -13,13 +13,12 @@ from types import FrameType
 from typing import Final
 from uuid import UUID
 
-from qdispatch.errors import QDispatchError
-
 from app.database import open_store
 from app.ports import utc_now
 from app.programs import Programs
 from app.settings import Settings
 from app.work import WorkService
+from qdispatch.errors import QDispatchError
 from tasks.engine import Engine, EngineError
 from tasks.run import Ending, JobRunner
 

@@ -15,7 +15,6 @@ from time import monotonic
 from typing import Final
 
 from celery import Celery
-from qdispatch.errors import QDispatchError
 
 from app.database import open_store
 from app.logs import set_up_logging
@@ -23,6 +22,7 @@ from app.ports import utc_now
 from app.programs import Programs
 from app.settings import Settings, load_settings
 from app.upkeep import Upkeep
+from qdispatch.errors import QDispatchError
 from tasks.celery import make_celery
 from tasks.dispatch import BackgroundDispatcher
 
@@ -105,9 +105,10 @@ def _run(settings: Settings) -> None:
 
 def main() -> int:
     """Runs the sweep; returns the exit code."""
-    set_up_logging()
     try:
-        _run(load_settings())
+        settings = load_settings()
+        set_up_logging(times=settings.log_times)
+        _run(settings)
     except QDispatchError as error:
         sys.stderr.write(f"qdispatch: {error}\n")
         return 1

@@ -221,7 +221,11 @@ class Channel(virtual.Channel):
         return removed
 
     def queue_delete(
-        self, queue: str, if_unused: bool = False, if_empty: bool = False, **_kwargs: Any
+        self,
+        queue: str,
+        if_unused: bool = False,  # noqa: ARG002 - the name is kombu's
+        if_empty: bool = False,
+        **_kwargs: Any,
     ) -> None:
         """Deletes a queue with its messages and bindings."""
         if if_empty and self._size(queue):

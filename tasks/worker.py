@@ -28,16 +28,16 @@ from uuid import UUID
 
 from celery import Task, signals
 from celery.exceptions import Ignore
-from qdispatch.errors import QDispatchError
-from qdispatch.model import JobStatus
 
 from app.database import open_store
 from app.settings import Settings, SettingsError, TargetSettings
+from qdispatch.errors import QDispatchError
+from qdispatch.model import JobStatus
 from tasks.celery import app, settings
 from tasks.dispatch import RUN_JOB
 from tasks.machine import reserve
-from tasks.run import Ending
 from tasks.pipe import Limits
+from tasks.run import Ending
 from tasks.slot import Slot, SlotPlan, open_work
 
 _log = logging.getLogger(__name__)

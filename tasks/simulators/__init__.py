@@ -16,7 +16,6 @@ from typing import Protocol
 
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ErrorKind, PauliSum, Result, ResultType
-
 from tasks.circuit import Circuit
 
 GROUP = "qdispatch.simulators"

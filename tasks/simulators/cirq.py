@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
-from qdispatch.model import ErrorKind
 
+from qdispatch.model import ErrorKind
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, Simulation, SimulationError, statevector
 from tasks.simulators.amplitudes import State

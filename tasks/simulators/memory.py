@@ -6,7 +6,6 @@ import os
 from typing import Final
 
 from qdispatch.model import ErrorKind
-
 from tasks.simulators import SimulationError
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
-from qdispatch.model import ErrorKind
 
+from qdispatch.model import ErrorKind
 from tasks.simulators import SimulationError
 from tasks.simulators.amplitudes import Floats, Indices, State, marginal
 

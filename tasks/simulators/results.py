@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from qdispatch.model import ErrorKind, PauliSum, PauliTerm, Result, ResultType
 
+from qdispatch.model import ErrorKind, PauliSum, PauliTerm, Result, ResultType
 from tasks.circuit import Branch, Circuit, Loop, Measure, Op
 from tasks.simulators import Request, SimulationError
 

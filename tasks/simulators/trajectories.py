@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from qdispatch.model import ErrorKind
 
+from qdispatch.model import ErrorKind
 from tasks.circuit import (
     Bits,
     Branch,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from qdispatch.circuits import CircuitForm
 from qdispatch.model import ProgramFormat
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 import sympy
+from reading import counts, distance, load, parameters, unitary
+
 from qdispatch.circuits import describe
 from qdispatch.errors import CircuitError
 from qdispatch.model import ProgramFormat
-from reading import counts, distance, load, parameters, unitary
 
 A, B, C, D = cirq.LineQubit.range(4)
 X = np.array([[0, 1], [1, 0]])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from qdispatch.circuits import CustomCircuit, describe
 from qdispatch.circuits.form import longest_path
 from qdispatch.circuits.writer import ProgramWriter, number

@@ -9,10 +9,11 @@ import numpy as np
 import pennylane as qml
 import pytest
 import scipy.linalg
+from reading import counts, distance, load, parameters, unitary
+
 from qdispatch.circuits import describe
 from qdispatch.errors import CircuitError
 from qdispatch.model import PauliSum, PauliTerm, ProgramFormat, ResultType
-from reading import counts, distance, load, parameters, unitary
 
 XX = np.array([[0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0]])
 

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import qiskit.circuit.library as lib
-from qdispatch.circuits import describe
-from qdispatch.errors import CircuitError
-from qdispatch.model import ProgramFormat
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Clbit, Gate, Instruction, Parameter, Qubit
 from qiskit.circuit.classical import expr, types
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import Operator, SparsePauliOp, random_clifford, random_unitary
 from reading import counts, distance, load, parameters, unitary
+
+from qdispatch.circuits import describe
+from qdispatch.errors import CircuitError
+from qdispatch.model import ProgramFormat
 
 ANGLES = [
     math.pi / 4 + 1e-13, math.pi / 4, 1e-17, 0.1 + 0.2, 1e300, -math.pi, 5e-324, 3,

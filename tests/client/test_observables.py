@@ -6,12 +6,13 @@ import cirq
 import numpy as np
 import pennylane as qml
 import pytest
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import Pauli, SparseObservable, SparsePauliOp
+
 from qdispatch.circuits import CircuitForm, CustomCircuit, describe
 from qdispatch.errors import InvalidJobError
 from qdispatch.model import PauliSum, PauliTerm
 from qdispatch.observables import to_pauli_sum
-from qiskit import QuantumCircuit
-from qiskit.quantum_info import Pauli, SparseObservable, SparsePauliOp
 
 A, B, C = cirq.LineQubit.range(3)
 PLAIN = describe(

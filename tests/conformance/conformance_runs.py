@@ -8,7 +8,6 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from qdispatch.model import ProgramFormat, ResultType
-
 from tasks.circuit import Circuit
 from tasks.parse import parse
 from tasks.simulators import GROUP, Request, Simulation, Simulator, load

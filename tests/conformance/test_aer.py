@@ -6,8 +6,8 @@ import pytest
 from conformance_cases import QASM2
 from conformance_checks import drawn_from, same_distribution
 from conformance_runs import run_on
-from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 
+from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 from tasks.simulators import SimulationError
 
 GIB = 2**30

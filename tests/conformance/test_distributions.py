@@ -9,8 +9,8 @@ import pytest
 from conformance_cases import CASES, DYNAMIC, QASM2, QASM3, STATIC, Case
 from conformance_checks import drawn_from, same_distribution, same_source
 from conformance_runs import BUILT_IN, Run, run_on
-from qdispatch.model import ResultType
 
+from qdispatch.model import ResultType
 from tasks.simulators import SimulationError
 
 SHOTS = 4000

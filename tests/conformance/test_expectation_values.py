@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conformance_cases import QASM2, QASM3
 from conformance_runs import Run
-from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 
+from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 from tasks.simulators import SimulationError
 
 BELL = QASM2 + "qreg q[2];creg c[2];h q[0];cx q[0],q[1];measure q->c;"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conformance_checks import same_distribution
 from conformance_runs import Run
+
 from qdispatch.model import ResultType
 
 

@@ -10,9 +10,10 @@ import pytest
 from conformance_cases import QASM2, QASM3
 from conformance_checks import same_distribution
 from conformance_runs import Run
-from qdispatch.model import PauliSum, PauliTerm, ResultType
 from qiskit import qasm2, qasm3
 from qiskit.quantum_info import Pauli, Statevector
+
+from qdispatch.model import PauliSum, PauliTerm, ResultType
 
 #: qelib1.inc as Qiskit reads it: name -> (parameters, qubits).
 QELIB1 = {

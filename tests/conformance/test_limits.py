@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from conformance_cases import QASM2
 from conformance_runs import Run, read
-from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 
+from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 from tasks.simulators import SimulationError
 
 GIB = 2**30

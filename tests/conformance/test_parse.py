@@ -8,8 +8,8 @@ from math import pi
 import pytest
 from conformance_cases import QASM2, QASM3
 from conformance_runs import read
-from qdispatch.model import ErrorKind, ProgramFormat
 
+from qdispatch.model import ErrorKind, ProgramFormat
 from tasks.circuit import Branch, Gate, Measure
 from tasks.parse import parse
 from tasks.simulators import SimulationError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cirq
 import pennylane as qml
-from qdispatch import CustomCircuit
 from qiskit import QuantumCircuit
+
+from qdispatch import CustomCircuit
 
 # Asymmetric: a reversed order of bits would show.
 ASYMMETRIC = {"001": 0.5, "011": 0.5}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from qdispatch import Client
 
+from qdispatch import Client
 from tests.e2e.stack import Stack
 from tests.services.together import Services
 
@@ -16,16 +16,12 @@ def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """An installation: on the embedded default, and on RabbitMQ, Redis and PostgreSQL."""
-    urls = {}
+    services: Services | None = None
     if request.param == "full":
-        services: Services = request.getfixturevalue("services")
+        services = request.getfixturevalue("services")
+        assert services is not None
         services.start()
-        urls = {
-            "QDISPATCH_BROKER_URL": services.rabbitmq.url,
-            "QDISPATCH_RESULT_BACKEND": services.redis.url,
-            "QDISPATCH_DATABASE_URL": services.postgresql.create_database(),
-        }
-    stack = Stack(tmp_path_factory.mktemp(request.param), urls)
+    stack = Stack(tmp_path_factory.mktemp(request.param), services)
     stack.start()
     yield stack
     stack.stop()

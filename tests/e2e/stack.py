@@ -7,17 +7,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import psutil
+import sqlalchemy as sa
+
+from app.rows import ACTIVE
+from app.store import JOB, make_engine
 from qdispatch import Client
 from qdispatch.errors import QDispatchError
 from qdispatch.model import JobStatus
-
 from tests.services.process import free_port, wait_until
+from tests.services.together import Services
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 
@@ -69,14 +73,15 @@ class Stack:
 
     Args:
         folder: For its settings, data and logs.
-        urls: Environment variables with the URLs of real services; none for
-            the embedded default.
+        services: RabbitMQ, Redis and PostgreSQL, running; None for the
+            embedded default.
     """
 
-    def __init__(self, folder: Path, urls: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, services: Services | None) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
-        self.embedded = not urls
+        self._services = services
+        urls = {} if services is None else _urls(services)
         port = free_port()
         self.address = f"127.0.0.1:{port}"
         settings = folder / "settings.toml"
@@ -85,6 +90,8 @@ class Stack:
             name: value for name, value in os.environ.items() if not name.startswith("QDISPATCH_")
         }
         self.environment = {**inherited, "QDISPATCH_SETTINGS": str(settings), **urls}
+        embedded_database = f"sqlite:///{self.data_dir / 'qdispatch.db'}"
+        self._database_url = urls.get("QDISPATCH_DATABASE_URL", embedded_database)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -181,15 +188,13 @@ class Stack:
 
     def cancel_all(self) -> None:
         """Cancels every job that is not final."""
-        active = "from app.store import JOB; from app.rows import ACTIVE; import sqlalchemy as sa"
-        code = (
-            f"{active}; from app.database import open_store; from app.settings import load_settings;"
-            "connection = open_store(load_settings()).engine.connect();"
-            "print(*connection.execute(sa.select(JOB.c.id).where(sa.text(ACTIVE))).scalars())"
-        )
+        engine = make_engine(self._database_url)
+        with engine.connect() as connection:
+            active = connection.execute(sa.select(JOB.c.id).where(sa.text(ACTIVE))).scalars().all()
+        engine.dispose()
         with self.client() as client:
-            for job_id in self.python(code).split():
-                client.cancel_job(job_id)
+            for job_id in active:
+                client.cancel_job(str(job_id))
 
     def check(self) -> None:
         """Fails when a process has ended that should run."""
@@ -218,8 +223,15 @@ class Stack:
         del self._processes[name]
 
     def restart(self) -> None:
-        """Stops and starts everything."""
+        """Stops and starts everything, the services included."""
         self.stop()
+        if self._services is not None:
+            for service in (
+                self._services.rabbitmq,
+                self._services.redis,
+                self._services.postgresql,
+            ):
+                service.restart()
         self.start()
 
     def stop(self) -> None:
@@ -240,6 +252,14 @@ class Stack:
         """A client of this installation."""
         with Client(self.address) as client:
             yield client
+
+
+def _urls(services: Services) -> dict[str, str]:
+    return {
+        "QDISPATCH_BROKER_URL": services.rabbitmq.url,
+        "QDISPATCH_RESULT_BACKEND": services.redis.url,
+        "QDISPATCH_DATABASE_URL": services.postgresql.create_database(),
+    }
 
 
 def _is_fork_server(process: psutil.Process) -> bool:

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import grpc
 import pytest
+
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
-
 from tests.e2e.circuits import OPENQASM2
 from tests.e2e.stack import Stack
 

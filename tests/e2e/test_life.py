@@ -7,10 +7,10 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+
 from qdispatch import Client, Job
 from qdispatch.errors import JobCanceledError, RequestConflictError
 from qdispatch.model import CancelVerdict, ErrorKind, JobStatus
-
 from tests.e2e import circuits
 from tests.e2e.stack import Stack, wait_for_status
 from tests.services.process import wait_until

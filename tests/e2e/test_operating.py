@@ -14,9 +14,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
+
 from qdispatch import Client, Job
 from qdispatch.model import JobStatus
-
 from tests.e2e import circuits
 from tests.e2e.stack import Stack, wait_for_status
 from tests.services.process import free_port, wait_until

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 
 import pytest
+
 from qdispatch import Client, JobResult
 from qdispatch.errors import JobFailedError
 from qdispatch.model import ErrorKind, JobStatus
-
 from tests.e2e import circuits
 from tests.e2e.stack import TARGETS, Stack
 

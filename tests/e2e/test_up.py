@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from qdispatch import Client
 from qdispatch.model import JobStatus
-
 from tests.e2e import circuits
 from tests.e2e.stack import PROJECT, SETTINGS, Stack, wait_for_status
 from tests.services.process import free_port, wait_until

@@ -137,7 +137,14 @@ def test_queues_are_durable_and_have_priorities(
         dispatcher.send(dispatch(target))
     dispatcher.close(10)
     listed = rabbitmq.ctl(
-        "list_queues", "-p", rabbitmq.vhost, "--no-table-headers", "name", "durable", "auto_delete", "arguments"
+        "list_queues",
+        "-p",
+        rabbitmq.vhost,
+        "--no-table-headers",
+        "name",
+        "durable",
+        "auto_delete",
+        "arguments",
     )
     ours = [line.split("\t") for line in listed.splitlines() if line.startswith(TARGETS)]
     assert sorted(each[0] for each in ours) == sorted(TARGETS)

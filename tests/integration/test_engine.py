@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from app.jobs import Failed, Finished
-from app.settings import PROJECT, TargetSettings
+from app.settings import PROJECT, Settings, TargetSettings
 from qdispatch.codec import decode_result
 from qdispatch.model import ErrorKind, JobSpec, ProgramFormat
 from qdispatch.v1 import qdispatch_pb2 as pb
@@ -40,7 +40,7 @@ from tests.unit.test_fakes import (
     test_an_engine_that_died_is_gone_until_it_is_started,
     test_an_engine_that_is_busy_can_be_killed,
 )
-from tests.world import bell, make_settings
+from tests.world import bell
 
 __all__ = [
     "test_a_job_starts_the_engine_after_a_kill",
@@ -438,7 +438,7 @@ def test_an_engine_holds_no_file_of_the_fork_server_or_of_other_slots(
 
 
 def test_a_worker_gives_its_engines_no_secret(
-    plugin: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    plugin: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     secrets = {
         "QDISPATCH_DATABASE_URL": "postgresql+psycopg://me:hidden-1@nowhere/q",
@@ -448,9 +448,8 @@ def test_a_worker_gives_its_engines_no_secret(
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", str(plugin))
-    monkeypatch.setattr(worker, "_leave", lambda _: None)
     plan = SlotPlan(
-        settings=make_settings(tmp_path),
+        settings=settings,
         worker="stub@here",
         target="stub",
         concurrency=1,

@@ -85,16 +85,12 @@ def test_workers_share_what_there_is(tmp_path: Path) -> None:
 
 
 def test_places_are_free_once_their_holder_is_killed(tmp_path: Path, hold: Hold) -> None:
-    one, other = hold(2, "aer@one"), hold(1, "cirq@other")
+    one, other = hold(2, "aer@one"), take(tmp_path, 1, worker="cirq@other")
     with pytest.raises(SettingsError, match=r"only 1 are free; held: aer@one 2, cirq@other 1\."):
         take(tmp_path, 2)
     one.kill()
     one.wait()
-    places = take(tmp_path, 3)
-    other.kill()
-    other.wait()
-    places += take(tmp_path, 1)
-    release(places)
+    release([*take(tmp_path, 3), *other])
 
 
 def test_programs_that_a_holder_starts_hold_nothing(tmp_path: Path) -> None:

@@ -175,3 +175,13 @@ def test_workers_come_and_go(world: World) -> None:
     world.work.leave("aer@two")
     world.work.leave("aer@nobody")
     assert world.jobs.targets()[0].workers_online == 0
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_a_revoked_message_cancels_a_job_that_nobody_has_claimed(
+    world: World, status: JobStatus
+) -> None:
+    job_id = world.job_in(status)
+    assert world.work.cancel_pending(job_id) is (status is JobStatus.PENDING)
+    assert world.status(job_id) is (JobStatus.CANCELED if status is JobStatus.PENDING else status)
+    assert world.files() == ({job_id} if status is JobStatus.RUNNING else set())

@@ -95,7 +95,7 @@ class Client:
         shots: int | None = None,
         seed: int | None = None,
         result_types: Iterable[ResultType | str] | None = None,
-        observables: Iterable[object] | object | None = None,
+        observables: object | None = None,
         args: Sequence[object] = (),
         kwargs: Mapping[str, object] | None = None,
         extra: Mapping[str, object] | str = "",
@@ -230,7 +230,7 @@ class Client:
             raise _translated(error, self.address) from error
 
 
-def _observables(given: Iterable[object] | object | None, form: CircuitForm) -> tuple[PauliSum, ...]:
+def _observables(given: object | None, form: CircuitForm) -> tuple[PauliSum, ...]:
     if given is None:
         return form.observables
     each_of = list(given) if isinstance(given, list) or _is_several(given) else [given]

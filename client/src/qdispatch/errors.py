@@ -1,19 +1,19 @@
 """Every error of qdispatch.
 
-    QDispatchError
-    |- CircuitError            the circuit cannot be carried; nothing was sent
-    |- RequestError            the server refused; mend the request
-    |  |- InvalidJobError      a field is wrong; `field` names it
-    |  |- UnknownTargetError   no target of that name
-    |  |- JobNotFoundError     no job of that id
-    |  |- RequestConflictError the request_id stands for another job
-    |  `- TooLargeError        over a size limit; the message says which
-    |- UnavailableError        nobody answered, or a part is away; try again
-    |- ServerError             a defect of the service; its log tells more
-    |- WaitTimeoutError        the job goes on, the waiting has ended
-    `- JobEndedError           there are no results; `info` tells the story
-       |- JobFailedError       `info.error` says why
-       `- JobCanceledError
+QDispatchError
+|- CircuitError            the circuit cannot be carried; nothing was sent
+|- RequestError            the server refused; mend the request
+|  |- InvalidJobError      a field is wrong; `field` names it
+|  |- UnknownTargetError   no target of that name
+|  |- JobNotFoundError     no job of that id
+|  |- RequestConflictError the request_id stands for another job
+|  `- TooLargeError        over a size limit; the message says which
+|- UnavailableError        nobody answered, or a part is away; try again
+|- ServerError             a defect of the service; its log tells more
+|- WaitTimeoutError        the job goes on, the waiting has ended
+`- JobEndedError           there are no results; `info` tells the story
+   |- JobFailedError       `info.error` says why
+   `- JobCanceledError
 """
 
 from __future__ import annotations
