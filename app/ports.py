@@ -27,6 +27,8 @@ class Dispatch:
     """Names the queue."""
     label: str
     """Shown by monitors beside the id."""
+    attempt: int = 0
+    """How often the job had been claimed when this was made."""
 
 
 class Dispatcher(Protocol):

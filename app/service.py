@@ -107,10 +107,10 @@ class JobService:
         with self._store.read() as tx:
             return info_of(_found(tx.job(key), job_id))
 
-    def mark_sent(self, job_ids: Sequence[UUID]) -> None:
+    def mark_sent(self, sent: Sequence[Dispatch]) -> None:
         """Notes that the broker has the messages for these jobs."""
         with self._store.write() as tx:
-            tx.mark_sent(job_ids, self._clock())
+            tx.mark_sent(sent, self._clock())
 
     def results(self, job_id: str) -> Sequence[bytes]:
         """The results of a job, each a serialized qdispatch.v1.Result.

@@ -288,18 +288,23 @@ class Transaction:
 
     # -- dispatch and sweep
 
-    def mark_sent(self, job_ids: Sequence[UUID], now: datetime) -> None:
-        """Notes that messages for these jobs are with the broker."""
+    def mark_sent(self, sent: Sequence[Dispatch], now: datetime) -> None:
+        """Notes that messages for these jobs are with the broker.
+
+        A note that comes after the job was claimed and handed over is about a
+        message that is used up, and must not keep the next one from being sent.
+        """
+        keys = [(each.job_id, each.attempt) for each in sent]
         self._connection.execute(
             sa.update(JOB)
-            .where(JOB.c.id.in_(job_ids), JOB.c.status == JobStatus.PENDING)
+            .where(sa.tuple_(JOB.c.id, JOB.c.attempt).in_(keys), JOB.c.status == JobStatus.PENDING)
             .values(sent_at=now)
         )
 
     def unsent(self, before: datetime, limit: int) -> list[Dispatch]:
         """Jobs committed before a moment that no message was sent for, oldest first."""
         rows = self._connection.execute(
-            sa.select(JOB.c.id, JOB.c.target, JOB.c.n_qubits, JOB.c.shots)
+            sa.select(JOB.c.id, JOB.c.attempt, JOB.c.target, JOB.c.n_qubits, JOB.c.shots)
             .where(
                 _active(),
                 JOB.c.status == JobStatus.PENDING,
@@ -310,8 +315,13 @@ class Transaction:
             .limit(limit)
         )
         return [
-            Dispatch(job_id=job_id, target=target, label=label(target, n_qubits, shots))
-            for job_id, target, n_qubits, shots in rows
+            Dispatch(
+                job_id=job_id,
+                attempt=attempt,
+                target=target,
+                label=label(target, n_qubits, shots),
+            )
+            for job_id, attempt, target, n_qubits, shots in rows
         ]
 
     def lapsed(self, now: datetime) -> list[tuple[UUID, int, str]]:

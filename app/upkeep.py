@@ -53,10 +53,10 @@ class Upkeep:
             self._dispatcher.send(dispatch)
         return len(unsent)
 
-    def mark_sent(self, job_ids: Sequence[UUID]) -> None:
+    def mark_sent(self, sent: Sequence[Dispatch]) -> None:
         """Notes that the broker has the messages for these jobs."""
         with self._store.write() as tx:
-            tx.mark_sent(job_ids, self._clock())
+            tx.mark_sent(sent, self._clock())
 
     def recover(self) -> int:
         """Takes jobs from workers that were not heard of; returns how many.

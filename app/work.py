@@ -130,5 +130,9 @@ class WorkService:
         with self._store.write() as tx:
             tx.forget_worker(name)
 
+    def close(self) -> None:
+        """Closes the connections to the database."""
+        self._store.close()
+
     def _lease(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self.lease_s)

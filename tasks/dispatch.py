@@ -45,10 +45,10 @@ class BackgroundDispatcher:
         self._queue: SimpleQueue[Dispatch | _Revocation | None] = SimpleQueue()
         # The sweep sends a job again and again as long as the broker is away.
         self._waiting: set[UUID] = set()
-        self._on_sent: Callable[[Sequence[UUID]], None] = lambda _: None
+        self._on_sent: Callable[[Sequence[Dispatch]], None] = lambda _: None
         self._thread = Thread(target=self._work, name="dispatcher", daemon=True)
 
-    def start(self, on_sent: Callable[[Sequence[UUID]], None]) -> None:
+    def start(self, on_sent: Callable[[Sequence[Dispatch]], None]) -> None:
         """Starts the thread.
 
         Args:
@@ -73,7 +73,7 @@ class BackgroundDispatcher:
         self._queue.put((job_id, running))
 
     def _work(self) -> None:
-        sent: list[UUID] = []
+        sent: list[Dispatch] = []
         while True:
             try:
                 # As long as more is to be sent, the note can wait for it.
@@ -87,13 +87,13 @@ class BackgroundDispatcher:
             if isinstance(item, Dispatch):
                 self._waiting.discard(item.job_id)
                 if self._publish(item):
-                    sent.append(item.job_id)
+                    sent.append(item)
                 if len(sent) >= _BATCH:
                     self._note(sent)
             else:
                 self._revoke(*item)
 
-    def _note(self, sent: list[UUID]) -> None:
+    def _note(self, sent: list[Dispatch]) -> None:
         if sent:
             try:
                 self._on_sent(tuple(sent))

@@ -91,7 +91,10 @@ def _run(settings: Settings) -> None:
     def clean_results() -> None:
         # Redis forgets by itself; the embedded default's files do not.
         if not settings.result_backend.get_secret_value():
-            records.backend.cleanup()
+            try:
+                records.backend.cleanup()
+            except OSError as error:
+                _log.warning("cannot remove Celery's old records: %s", error)
 
     sweep = Sweep(upkeep, interval_s=settings.jobs.sweep_interval_s, clean_results=clean_results)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -18,6 +18,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -117,7 +118,8 @@ class _Worker:
         while True:
             job_id = self._revoked.get()
             try:
-                open_work(self.plan.settings).cancel_pending(UUID(job_id))
+                with closing(open_work(self.plan.settings)) as work:
+                    work.cancel_pending(UUID(job_id))
             except (QDispatchError, ValueError) as error:
                 _log.warning("cannot cancel the revoked job %s: %s", job_id, error)
 
@@ -129,7 +131,8 @@ class _Worker:
         self._process.wait()
         shutil.rmtree(self.plan.fork_server.parent, ignore_errors=True)
         try:
-            open_work(self.plan.settings).leave(self.plan.worker)
+            with closing(open_work(self.plan.settings)) as work:
+                work.leave(self.plan.worker)
         except QDispatchError as error:
             _log.warning("cannot report the end: %s", error)
 

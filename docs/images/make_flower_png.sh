@@ -15,7 +15,7 @@ $python -m app up --flower "$flower" >"$folder/log" 2>&1 &
 service=$!
 trap 'kill $service; wait $service || true; rm -rf "$folder"' EXIT
 
-until grep -q 'ready on' "$folder/log"; do
+until grep -qs "ready on" "$folder/log"; do
     kill -0 $service || { cat "$folder/log"; exit 1; }
     sleep 1
 done
@@ -25,6 +25,6 @@ $python docs/images/flower_jobs.py
 sandbox=
 [ "$(id -u)" -ne 0 ] || sandbox=--no-sandbox
 "$chromium" --headless $sandbox --disable-gpu --hide-scrollbars \
-    --user-data-dir="$folder/chromium" --window-size=1400,620 \
+    --user-data-dir="$folder/chromium" --window-size=1620,640 \
     --virtual-time-budget=8000 --screenshot="$PWD/docs/images/flower.png" \
     "http://$flower/tasks" 2>"$folder/chromium.log" || { cat "$folder/chromium.log"; exit 1; }

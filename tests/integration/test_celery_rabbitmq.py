@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -75,6 +75,11 @@ def start() -> Iterator[Start]:
             return dispatcher
 
         yield start
+
+
+def into(noted: list[UUID]) -> Callable[[Sequence[Dispatch]], None]:
+    """Collects the ids of what is noted as sent."""
+    return lambda sent: noted.extend(each.job_id for each in sent)
 
 
 def dispatch(target: str = "aer") -> Dispatch:
@@ -190,7 +195,7 @@ def test_a_job_is_noted_as_sent_and_redis_is_not_needed(
     settings: Settings, start: Start, broker: Connection
 ) -> None:
     noted: list[UUID] = []
-    dispatcher = start(settings, noted.extend)
+    dispatcher = start(settings, into(noted))
     sent = [dispatch() for _ in range(300)]
     for each in sent:
         dispatcher.send(each)
@@ -203,7 +208,7 @@ def test_a_job_is_noted_only_once_the_broker_has_confirmed(
     settings: Settings, start: Start, broker: Connection, rabbitmq: RabbitMQ
 ) -> None:
     noted: list[UUID] = []
-    dispatcher = start(settings, noted.extend)
+    dispatcher = start(settings, into(noted))
     dispatcher.send(dispatch())
     assert wait_until(lambda: len(noted) == 1, 10)
     # A broker in an alarm takes messages from the wire no more.
@@ -225,7 +230,7 @@ def test_a_job_is_noted_only_once_the_broker_has_confirmed(
 def test_a_caller_never_waits_for_a_broker_that_is_away(tmp_path: Path, start: Start) -> None:
     noted: list[UUID] = []
     away = make_settings(tmp_path, broker_url=f"amqp://127.0.0.1:{free_port()}//")
-    dispatcher = start(away, noted.extend)
+    dispatcher = start(away, into(noted))
     dispatcher.send(dispatch())
     dispatcher.revoke(uuid4(), running=True)
     dispatcher.close(60)
@@ -240,7 +245,7 @@ def test_what_one_queue_is_refused_does_not_stop_the_others(
         # Somebody has declared it with other arguments.
         channel.queue_declare("cirq", durable=True, auto_delete=False)
     noted: list[UUID] = []
-    dispatcher = start(settings, noted.extend)
+    dispatcher = start(settings, into(noted))
     refused, fine = dispatch("cirq"), dispatch("aer")
     dispatcher.send(refused)
     dispatcher.send(fine)
@@ -274,7 +279,7 @@ def test_a_job_that_waits_to_be_sent_does_not_wait_twice(
         for _ in range(100):
             dispatcher.send(job)
         noted: list[UUID] = []
-        dispatcher.start(noted.extend)
+        dispatcher.start(into(noted))
         assert wait_until(lambda: noted == [job.job_id], 10)
         # Once it is sent it may be sent again.
         dispatcher.send(job)

@@ -55,7 +55,7 @@ def start(command: list[str], plan: dict) -> subprocess.Popen:
         group=plan["group"],
         extra_groups=None if plan["user"] is None else [],
         # Safe here: this process has one thread.
-        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, abandoned, 0, 0, 0),  # noqa: PLW1509
+        preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, abandoned, 0, 0, 0),
     )
 
 

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.ports import Dispatch
 from qdispatch.errors import (
     InvalidJobError,
     JobNotFoundError,
@@ -398,9 +399,25 @@ def test_targets_tell_their_load(world: World) -> None:
     assert (aer.default_time_limit_s, aer.max_time_limit_s) == (600.0, 1500.0)
 
 
+def dispatch(job_id: UUID, attempt: int = 0) -> Dispatch:
+    return Dispatch(job_id=job_id, target="aer", label="", attempt=attempt)
+
+
+def test_a_late_note_does_not_keep_a_job_from_being_sent_again(world: World) -> None:
+    claim = world.running()
+    world.work.hand_over(claim)
+    world.jobs.mark_sent([dispatch(claim.job_id)])
+    world.clock.advance(1)
+    with world.store.read() as tx:
+        assert [each.attempt for each in tx.unsent(world.clock(), 10)] == [1]
+    world.jobs.mark_sent([dispatch(claim.job_id, attempt=1)])
+    with world.store.read() as tx:
+        assert tx.unsent(world.clock(), 10) == []
+
+
 def test_mark_sent_notes_pending_jobs_only(world: World) -> None:
     pending, running = world.submit(), world.running().job_id
-    world.jobs.mark_sent([pending, running, uuid4()])
+    world.jobs.mark_sent([dispatch(each) for each in (pending, running, uuid4())])
     with world.store.read() as tx:
         rows = [tx.job(each) for each in (pending, running)]
     assert [row and row.sent_at for row in rows] == [world.clock(), None]

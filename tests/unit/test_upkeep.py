@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.ports import Dispatch
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus
 from tests.world import World, bell, failed, finished
@@ -44,7 +45,7 @@ def test_unsent_jobs_are_sent_after_a_while(world: World) -> None:
 def test_sent_jobs_are_not_sent_again(world: World) -> None:
     job_id = world.submit()
     sent(world)
-    world.upkeep.mark_sent([job_id])
+    world.upkeep.mark_sent([Dispatch(job_id=job_id, target="aer", label="")])
     world.clock.advance(1000)
     assert world.upkeep.resend() == 0
     assert sent(world) == []
@@ -68,7 +69,7 @@ def test_the_oldest_are_sent_first(world: World) -> None:
 
 def test_a_job_that_was_handed_over_is_sent_at_once(world: World) -> None:
     claim = world.running()
-    world.upkeep.mark_sent([claim.job_id])
+    world.upkeep.mark_sent([Dispatch(job_id=claim.job_id, target="aer", label="")])
     sent(world)
     world.clock.advance(6)
     world.work.hand_over(claim)
