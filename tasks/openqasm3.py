@@ -16,7 +16,6 @@ from tasks.circuit import (
     Branch,
     Circuit,
     Constant,
-    Expression,
     Gate,
     Loop,
     Measure,
@@ -27,12 +26,13 @@ from tasks.circuit import (
 )
 from tasks.lowering import MAX_OPERATIONS, Expansion, checked, neutral, unsupported
 from tasks.openqasm3_gates import Definition, Library, modify, phase_gate
-from tasks.openqasm3_tree import tree
+from tasks.openqasm3_tree import IDLE, UNSUPPORTED, tree
 from tasks.openqasm3_values import (
     CONSTANTS,
     Clbits,
     Evaluator,
     Qubits,
+    any_of,
     at,
     fail,
     method_name,
@@ -41,22 +41,6 @@ from tasks.simulators import SimulationError
 
 #: Bits of an `int` or `uint` variable that says no size.
 _INT_BITS: Final = 32
-
-#: Statements that are not run, and what they are called in OpenQASM.
-_UNSUPPORTED: Final = {
-    "SubroutineDefinition": "a subroutine (def)",
-    "ExternDeclaration": "extern",
-    "CalibrationStatement": "cal",
-    "CalibrationDefinition": "defcal",
-    "CalibrationGrammarDeclaration": "defcalgrammar",
-    "BreakStatement": "break",
-    "ContinueStatement": "continue",
-    "ReturnStatement": "return",
-    "ExpressionStatement": "an expression as a statement",
-}
-
-#: Statements that change nothing in an ideal simulation.
-_IDLE: Final = frozenset({"QuantumBarrier", "DelayInstruction", "Pragma", "CalibrationGrammar"})
 
 
 def read(text: str, max_qubits: int) -> Circuit:
@@ -103,11 +87,11 @@ class Reader:
                 return
             self._step(statement)
             name = type(statement).__name__
-            if name in _IDLE:
+            if name in IDLE:
                 continue
             method: Callable[[Any], None] | None = getattr(self, method_name(name), None)
             if method is None:
-                construct = _UNSUPPORTED.get(name, name)
+                construct = UNSUPPORTED.get(name, name)
                 raise unsupported(f"{at(statement)}{construct} is not supported")
             try:
                 method(statement)
@@ -394,7 +378,7 @@ class Reader:
         value = self._values.expression(node.target)
         rest = self._collect(node.default.statements) if node.default is not None else ()
         for labels, block in reversed(cases):
-            rest = (Branch(_any_of(value, labels), self._collect(block.statements), rest),)
+            rest = (Branch(any_of(value, labels), self._collect(block.statements), rest),)
         self._ops.extend(rest)
 
     def _compound_statement(self, node: Any) -> None:
@@ -407,11 +391,3 @@ class Reader:
 
     def _end_statement(self, _node: Any) -> None:
         self._ended = True
-
-
-def _any_of(value: Expression, numbers: Sequence[int]) -> Expression:
-    tests: list[Expression] = [Operation("==", (value, Constant(each))) for each in numbers]
-    found = tests[0]
-    for test in tests[1:]:
-        found = Operation("||", (found, test))
-    return found

@@ -39,6 +39,22 @@ _KEYWORDS: Final = frozenset({
     "pow", "pragma", "nop",
 })  # fmt: skip
 
+#: Statements that are not run, and what they are called in OpenQASM.
+UNSUPPORTED: Final = {
+    "SubroutineDefinition": "a subroutine (def)",
+    "ExternDeclaration": "extern",
+    "CalibrationStatement": "cal",
+    "CalibrationDefinition": "defcal",
+    "CalibrationGrammarDeclaration": "defcalgrammar",
+    "BreakStatement": "break",
+    "ContinueStatement": "continue",
+    "ReturnStatement": "return",
+    "ExpressionStatement": "an expression as a statement",
+}
+
+#: Statements that change nothing in an ideal simulation.
+IDLE: Final = frozenset({"QuantumBarrier", "DelayInstruction", "Pragma", "CalibrationGrammar"})
+
 
 def tree(text: str) -> list[Any]:
     """The statements of a program as nodes of the reference parser.

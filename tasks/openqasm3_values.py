@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NoReturn, TypeAlias
@@ -279,3 +279,12 @@ def as_expression(node: Any, value: Value) -> Expression:
             raise unsupported(f"{at(node)}negative numbers are not supported in conditions")
         return Constant(int(value))
     raise unsupported(f"{at(node)}this is not supported in a condition")
+
+
+def any_of(value: Expression, numbers: Sequence[int]) -> Expression:
+    """Whether a value is one of some numbers, of which there is at least one."""
+    tests: list[Expression] = [Operation("==", (value, Constant(each))) for each in numbers]
+    found = tests[0]
+    for test in tests[1:]:
+        found = Operation("||", (found, test))
+    return found

@@ -1,0 +1,38 @@
+"""The core's suites run on both databases."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.database import migrate
+from tests.services.postgresql import PostgreSQL
+from tests.world import make_settings
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(
+    services: object, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> str:
+    """The URL of a PostgreSQL database at the current schema."""
+    postgresql: PostgreSQL = request.getfixturevalue("postgresql")
+    url = postgresql.create_database()
+    migrate(make_settings(tmp_path_factory.mktemp("postgresql"), database_url=url))
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without rows."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "qdispatch.db")
+        return f"sqlite:///{tmp_path / 'qdispatch.db'}"
+    url: str = request.getfixturevalue("migrated_postgresql")
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("TRUNCATE job, result, worker"))
+    engine.dispose()
+    return url
