@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -195,6 +196,8 @@ def main(arguments: list[str]) -> int:
     gc.collect()
     gc.freeze()
     ForkServer(listener, simulator, Limits(**json.loads(limits))).run()
+    # The worker is gone, maybe by a SIGKILL: nobody else removes its folder.
+    shutil.rmtree(Path(address).parent, ignore_errors=True)
     return 0
 
 

@@ -11,7 +11,7 @@ from tests.e2e.stack import Stack
 from tests.services.together import Services
 
 
-@pytest.fixture(scope="session", params=["embedded", "full"])
+@pytest.fixture(scope="package", params=["embedded", "full"])
 def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

@@ -256,7 +256,7 @@ class Stack:
 
 def _urls(services: Services) -> dict[str, str]:
     return {
-        "QDISPATCH_BROKER_URL": services.rabbitmq.url,
+        "QDISPATCH_BROKER_URL": services.rabbitmq.create_vhost(),
         "QDISPATCH_RESULT_BACKEND": services.redis.url,
         "QDISPATCH_DATABASE_URL": services.postgresql.create_database(),
     }

@@ -115,7 +115,7 @@ def test_rabbitmq_serves_kombu(rabbitmq: RabbitMQ) -> None:
 
 
 def test_rabbitmqctl_reaches_the_node(rabbitmq: RabbitMQ) -> None:
-    assert rabbitmq.ctl("list_vhosts", "--no-table-headers").split() == [rabbitmq.vhost]
+    assert rabbitmq.ctl("list_vhosts", "--no-table-headers").split().count(rabbitmq.vhost) == 1
     with pytest.raises(ServiceError, match="no_such_command"):
         rabbitmq.ctl("no_such_command")
 

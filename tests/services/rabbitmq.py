@@ -119,6 +119,13 @@ class RabbitMQ(Service):
         ):
             pass
 
+    def create_vhost(self) -> str:
+        """Make a virtual host of its own; returns its URL."""
+        vhost = f"vhost-{secrets.token_hex(4)}"
+        self.ctl("add_vhost", vhost)
+        self.ctl("set_permissions", "-p", vhost, self.user, ".*", ".*", ".*")
+        return self.url.removesuffix(self.vhost) + vhost
+
     def ctl(self, *arguments: str) -> str:
         """Run `rabbitmqctl` against this node.
 

@@ -56,6 +56,10 @@ class JobResult:
         """Standard error of each expectation value; 0 where it is exact."""
         return self._of(ResultType.EXPVAL).standard_errors or ()
 
+    def __repr__(self) -> str:
+        parts = [f"{each.type}={getattr(each, each.type)!r}" for each in self.info.results]
+        return f"JobResult({', '.join(parts)})"
+
     def _of(self, kind: ResultType) -> Result:
         for result in self.info.results:
             if result.type is kind:
