@@ -11,7 +11,7 @@ PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
 PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<80' \
           python -m grpc_tools.protoc -I rpc/proto
 
-.PHONY: run install test unit check check-proto check-compose proto lock clean
+.PHONY: run install test test-slow unit check check-proto check-compose proto lock clean
 .DEFAULT_GOAL := run
 
 # -- use
@@ -33,6 +33,9 @@ $(READY): requirements.lock requirements-dev.lock pyproject.toml client/pyprojec
 test: $(READY)
 	$(BIN)/pytest
 
+test-slow: $(READY)  ## What the tests' own RabbitMQ, Redis and PostgreSQL survive.
+	$(BIN)/pytest -m slow
+
 unit: $(READY)
 	$(BIN)/pytest tests/unit
 
@@ -52,7 +55,7 @@ check-proto: $(READY)
 	  { echo "generated code is out of date: run 'make proto'"; exit 1; }; done
 
 check-compose: $(READY)
-	$(BIN)/pytest -q tests/unit/test_deployment.py
+	$(BIN)/pytest -q tests/deployment
 
 # -- maintain
 

@@ -1,7 +1,12 @@
-"""Program files: one for each job that is not final yet, named by its id."""
+"""Program files: one for each job that is not final yet, named by its id.
+
+Every object store's library has errors of its own, of no common root, so this
+edge catches all of them.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
@@ -12,6 +17,8 @@ from fsspec.core import url_to_fs
 from qdispatch.errors import QDispatchError, UnavailableError
 
 SUFFIX = ".qasm"
+
+_log = logging.getLogger(__name__)
 
 
 class ProgramLostError(QDispatchError):
@@ -48,10 +55,10 @@ class Programs:
         """
         try:
             self._fs.pipe_file(self._path(job_id), program.encode())
-        except OSError as error:
+        except Exception as error:
             # A full disk may leave half a file behind.
             self.delete(job_id)
-            raise UnavailableError(f"the program cannot be stored: {error.strerror}") from error
+            raise UnavailableError(f"the program cannot be stored: {error}") from error
 
     def read(self, job_id: UUID) -> str:
         """The program of a job.
@@ -64,8 +71,8 @@ class Programs:
             data: bytes = self._fs.cat_file(self._path(job_id))
         except FileNotFoundError as error:
             raise ProgramLostError(f"the program file of job {job_id} is gone") from error
-        except OSError as error:
-            raise UnavailableError(f"the program cannot be read: {error.strerror}") from error
+        except Exception as error:
+            raise UnavailableError(f"the program cannot be read: {error}") from error
         return data.decode()
 
     def delete(self, job_id: UUID) -> None:
@@ -75,8 +82,10 @@ class Programs:
         """
         try:
             self._fs.rm_file(self._path(job_id))
-        except OSError:
+        except FileNotFoundError:
             return
+        except Exception as error:  # noqa: BLE001 - the job has ended, whatever becomes of its file
+            _log.warning("the program of job %s stays for now: %s", job_id, error)
 
     def stored(self) -> Iterator[tuple[UUID, datetime]]:
         """Every file: its job's id, and when it was written.
@@ -86,8 +95,8 @@ class Programs:
         """
         try:
             entries = self._fs.ls(self._folder, detail=True)
-        except OSError as error:
-            raise UnavailableError(f"the programs cannot be listed: {error.strerror}") from error
+        except Exception as error:
+            raise UnavailableError(f"the programs cannot be listed: {error}") from error
         for entry in entries:
             name = str(entry["name"]).rpartition("/")[2]
             try:

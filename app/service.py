@@ -19,7 +19,7 @@ from app.settings import Settings, TargetSettings
 from app.store import Store, Transaction, label
 from app.validation import candidates, check_request_id, check_spec
 from qdispatch.codec import encode_spec
-from qdispatch.errors import JobNotFoundError, RequestConflictError
+from qdispatch.errors import JobNotFoundError, RequestConflictError, RequestError
 from qdispatch.model import CancelVerdict, JobInfo, JobSpec, JobStatus, TargetInfo
 
 #: The owner of every job, until there is authentication.
@@ -73,8 +73,15 @@ class JobService:
             UnavailableError: A part is away; the same request_id settles it later.
         """
         check_request_id(request_id)
-        check_spec(spec, self._settings.server)
-        target = self._pick(spec)
+        try:
+            check_spec(spec, self._settings.server)
+            target = self._pick(spec)
+        except RequestError:
+            # The settings may have changed since the job was accepted.
+            known = self._known(owner, request_id)
+            if known is not None and known.digest == _digest(spec):
+                return info_of(known)
+            raise
         row = self._new_row(spec, target, request_id=request_id, owner=owner)
         # If the commit then fails, it is open whether it went through: the
         # file stays, and the sweep removes it should there be no job.
@@ -96,6 +103,10 @@ class JobService:
             Dispatch(job_id=row.id, target=target, label=label(target, spec.n_qubits, spec.shots))
         )
         return info_of(row)
+
+    def _known(self, owner: str, request_id: str) -> JobRow | None:
+        with self._store.read() as tx:
+            return tx.by_request(owner, request_id)
 
     def get(self, job_id: str) -> JobInfo:
         """A job, without its results.
@@ -131,8 +142,8 @@ class JobService:
         with self._store.write() as tx:
             verdict, row = self._cancel(tx, key, job_id)
         if verdict is not CancelVerdict.TOO_LATE:
-            self._programs.delete(key)
             self._dispatcher.revoke(key, running=verdict is CancelVerdict.STOPPING)
+            self._programs.delete(key)
         return Cancellation(verdict=verdict, job=info_of(row))
 
     def _cancel(self, tx: Transaction, key: UUID, job_id: str) -> tuple[CancelVerdict, JobRow]:
@@ -152,9 +163,7 @@ class JobService:
 
     def targets(self) -> list[TargetInfo]:
         """Every target with its load, in the order of the settings."""
-        with self._store.read() as tx:
-            load = tx.load()
-            workers = tx.workers(self._clock() - timedelta(seconds=WORKER_SEEN_S))
+        load, workers = self._load()
         return [
             TargetInfo(
                 name=name,
@@ -162,7 +171,7 @@ class JobService:
                 program_formats=target.program_formats,
                 max_qubits=target.max_qubits,
                 result_types=target.result_types,
-                workers_online=workers.get(name, 0),
+                workers_online=workers.get(name, (0, 0))[0],
                 queue_length=load.get((name, JobStatus.PENDING), 0),
                 running=load.get((name, JobStatus.RUNNING), 0),
                 max_time_limit_s=target.max_time_limit_s,
@@ -171,19 +180,22 @@ class JobService:
             for name, target in self._settings.targets.items()
         ]
 
+    def _load(self) -> tuple[dict[tuple[str, JobStatus], int], dict[str, tuple[int, int]]]:
+        """Jobs by target and status, and workers and slots by target."""
+        with self._store.read() as tx:
+            seen_after = self._clock() - timedelta(seconds=WORKER_SEEN_S)
+            return tx.load(), tx.workers(seen_after)
+
     def _pick(self, spec: JobSpec) -> str:
         names = candidates(spec, self._settings.targets)
         if len(names) == 1:
             return names[0]
-        load = {each.name: each for each in self.targets()}
+        load, workers = self._load()
 
         def rank(name: str) -> tuple[bool, float]:
-            target = load[name]
-            busy = target.queue_length + target.running
-            return (
-                target.workers_online == 0,
-                busy / self._settings.targets[name].concurrency,
-            )
+            busy = load.get((name, JobStatus.PENDING), 0) + load.get((name, JobStatus.RUNNING), 0)
+            _, slots = workers.get(name, (0, 0))
+            return slots == 0, busy / (slots or self._settings.targets[name].concurrency)
 
         return min(names, key=rank)
 

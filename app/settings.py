@@ -51,6 +51,12 @@ class ServerSettings(_Section):
     max_shots: Annotated[int, Field(gt=0, lt=2**63)] = 10_000_000
     grace_s: PositiveFloat = 5.0
 
+    @property
+    def max_result_bytes(self) -> int:
+        """What the results of a job may take, so that one message carries them."""
+        # The job around them, with all its observables, needs room as well.
+        return self.max_message_bytes * 15 // 16
+
 
 class JobSettings(_Section):
     """The life of a job."""
@@ -102,7 +108,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("")
     broker_url: SecretStr = SecretStr("")
     result_backend: SecretStr = SecretStr("")
-    programs_url: str = ""
+    programs_url: SecretStr = SecretStr("")
     result_expires_s: PositiveFloat = 86400.0
     log_times: bool = True
     server: ServerSettings = ServerSettings()
@@ -146,7 +152,7 @@ class Settings(BaseSettings):
     @property
     def programs(self) -> str:
         """The fsspec URL of the folder of program files."""
-        return self.programs_url or (self.data_dir / "programs").as_uri()
+        return self.programs_url.get_secret_value() or (self.data_dir / "programs").as_uri()
 
     def check_machine(self) -> None:
         """Checks that the workers of all targets fit this machine.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +24,8 @@ from qdispatch.model import JobStatus
 JOB: sa.Table = JobRow.__table__  # type: ignore[attr-defined]
 RESULT: sa.Table = ResultRow.__table__  # type: ignore[attr-defined]
 WORKER: sa.Table = WorkerRow.__table__  # type: ignore[attr-defined]
+
+_log = logging.getLogger(__name__)
 
 # How long a call waits for a database that does not answer, in seconds.
 CONNECT_TIMEOUT_S = 3
@@ -110,6 +113,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        # It may be away, or full, or lack a table: the caller can only wait,
+        # but the operator needs to know.
+        _log.warning("database: %s", " ".join(str(error.args[0] if error.args else error).split()))
         raise UnavailableError("the database does not answer; try again") from error
     except DBAPIError as error:
         if error.connection_invalidated:
@@ -352,14 +358,14 @@ class Transaction:
         """Notes that a worker has stopped."""
         self._connection.execute(sa.delete(WORKER).where(WORKER.c.name == name))
 
-    def workers(self, seen_after: datetime) -> dict[str, int]:
-        """How many workers each target has, of those seen lately."""
+    def workers(self, seen_after: datetime) -> dict[str, tuple[int, int]]:
+        """How many workers each target has, of those seen lately, and their slots."""
         rows = self._connection.execute(
-            sa.select(WORKER.c.target, sa.func.count())
+            sa.select(WORKER.c.target, sa.func.count(), sa.func.sum(WORKER.c.concurrency))
             .where(WORKER.c.seen_at > seen_after)
             .group_by(WORKER.c.target)
         )
-        return dict(rows.all())
+        return {target: (workers, int(slots)) for target, workers, slots in rows}
 
     # -- schema
 

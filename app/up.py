@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shlex
 import signal
@@ -17,13 +16,11 @@ from honcho.manager import Manager
 from honcho.process import Process
 
 from app.database import migrate
-from app.settings import PROJECT, Settings
+from app.lifeline import die_with_parent
+from app.settings import PROJECT, Settings, SettingsError
 from qdispatch.client import Client
 from qdispatch.errors import QDispatchError
 from qdispatch.model import TargetInfo
-
-# prctl(2): the signal that a process gets when its parent dies.
-_PR_SET_PDEATHSIG: Final = 1
 
 _READY_S: Final = 120.0
 # How long processes may take to stop before they are killed; honcho's own
@@ -42,11 +39,6 @@ class _Child(Process):  # type: ignore[misc]
         super().run(events, ignore_signals)
 
 
-def die_with_parent() -> None:
-    """Has the kernel kill this process when its parent dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def up(settings: Settings, *, flower: str | None, run: str | None, leave: bool) -> int:
     """Starts everything, and stops everything when one of it ends.
 
@@ -61,6 +53,8 @@ def up(settings: Settings, *, flower: str | None, run: str | None, leave: bool) 
         that ended otherwise.
     """
     settings.check_machine()
+    if flower:
+        _check_flower(flower)
     migrate(settings)
     honcho.manager.KILL_WAIT = _STOP_S
     manager = Manager()
@@ -103,6 +97,15 @@ def _worker(target: str) -> list[str]:
         # They would look for workers of the same kind; there are none.
         "--without-mingle", "--without-gossip",
     ]  # fmt: skip
+
+
+def _check_flower(address: str) -> None:
+    host = address.rpartition(":")[0] or "127.0.0.1"
+    if host not in ("127.0.0.1", "localhost", "[::1]") and "FLOWER_BASIC_AUTH" not in os.environ:
+        raise SettingsError(
+            f"Flower on {address} would let everybody stop workers:"
+            " set FLOWER_BASIC_AUTH=user:password, or use 127.0.0.1"
+        )
 
 
 def _flower(host: str, port: str) -> list[str]:

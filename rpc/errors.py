@@ -8,12 +8,10 @@ from typing import Final, NoReturn
 import grpc
 
 from qdispatch import errors
+from qdispatch.codec import ERROR_DETAIL_KEY
 from qdispatch.v1 import qdispatch_pb2 as pb
 
 _log = logging.getLogger(__name__)
-
-#: Key of the trailing metadata that holds a serialized qdispatch.v1.ErrorDetail.
-DETAIL_KEY: Final = "qdispatch-error-bin"
 
 #: First match counts.
 CODES: Final[tuple[tuple[type[errors.QDispatchError], grpc.StatusCode], ...]] = (
@@ -33,13 +31,13 @@ def abort(context: grpc.ServicerContext, error: Exception, call: str) -> NoRetur
         context: Of the call.
         error: What went wrong. One that the table does not have is a defect:
             it is logged, and the client is told no more than that.
-        call: Names the call, and the job if there is one, in the log.
+        call: Names the call, with the id that it was given, in the log.
     """
     for kind, code in CODES:
         if isinstance(error, kind):
             if isinstance(error, errors.RequestError):
                 detail = pb.ErrorDetail(field=error.field).SerializeToString()
-                context.set_trailing_metadata(((DETAIL_KEY, detail),))
+                context.set_trailing_metadata(((ERROR_DETAIL_KEY, detail),))
             context.abort(code, str(error))
     _log.error("%s failed", call, exc_info=error)
     context.abort(grpc.StatusCode.INTERNAL, "a defect of the service; its log has the details")

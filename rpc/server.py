@@ -59,7 +59,7 @@ def build_server(service: JobService, settings: ServerSettings) -> Server:
         ),
     )
     pb_grpc.add_QDispatchServicer_to_server(
-        QDispatchServicer(service, max_message_bytes=settings.max_message_bytes), server
+        QDispatchServicer(service, max_result_bytes=settings.max_result_bytes), server
     )
     checks = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=pool)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)

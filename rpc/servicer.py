@@ -22,12 +22,12 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
 
     Args:
         service: The core.
-        max_message_bytes: The most that an answer may take.
+        max_result_bytes: The most that the results in one answer may take.
     """
 
-    def __init__(self, service: JobService, *, max_message_bytes: int) -> None:
+    def __init__(self, service: JobService, *, max_result_bytes: int) -> None:
         self._service = service
-        self._max_message_bytes = max_message_bytes
+        self._max_result_bytes = max_result_bytes
 
     def CreateJob(  # noqa: N802
         self, request: pb.CreateJobRequest, context: grpc.ServicerContext
@@ -82,11 +82,10 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         return _answer(call, context, "ListTargets")
 
     def _check_size(self, size: int) -> None:
-        # Leaves room for the job around the results.
-        if size > self._max_message_bytes - 64 * 1024:
+        if size > self._max_result_bytes:
             raise TooLargeError(
-                f"the results take {size} bytes, and one message may take"
-                f" {self._max_message_bytes} (server.max_message_bytes): raise the limit here"
+                f"the results take {size} bytes, and one message may carry"
+                f" {self._max_result_bytes} (server.max_message_bytes): raise the limit here"
                 " and in the client, or measure fewer qubits",
                 field="include_results",
             )

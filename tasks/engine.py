@@ -47,6 +47,8 @@ class Exited:
     """The signal that killed it, or 0."""
     code: int
     """Its exit code, if no signal killed it."""
+    with_all: bool = False
+    """Whether the fork server died, and every engine with it."""
 
     def __str__(self) -> str:
         if self.signal:
@@ -171,7 +173,7 @@ class Engine:
 
     def _read_exit(self) -> Exited:
         """Reads the message that the engine has exited, and forgets it."""
-        exited = Exited(signal=signal.SIGKILL, code=0)
+        exited = Exited(signal=signal.SIGKILL, code=0, with_all=True)
         if self._control is not None:
             try:
                 message = self._control.recv(MESSAGE_BYTES)

@@ -12,7 +12,6 @@ end of the standard input it watches.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import logging
@@ -25,8 +24,9 @@ import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
+from app.lifeline import die_with_parent
 from tasks import simulators
 from tasks.parse import warm_up as warm_up_parser
 from tasks.pipe import KILL, MESSAGE_BYTES, SPAWN, Limits
@@ -34,9 +34,6 @@ from tasks.simulate import serve
 from tasks.simulators import Simulator
 
 _log = logging.getLogger(__name__)
-
-# prctl(2): the signal that a process gets when its parent dies.
-_PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass
@@ -111,7 +108,7 @@ class ForkServer:
     def _become_engine(self, data: int) -> NoReturn:
         code = 1
         try:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            die_with_parent()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # Should the machine run out of memory, engines go first.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from app.jobs import Claim, Failed, Finished
@@ -14,6 +15,8 @@ from app.work import WorkService
 from qdispatch.errors import UnavailableError
 from qdispatch.model import ErrorKind, JobSpec, JobStatus
 from tasks.engine import EngineError, Exited, Signal
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +35,6 @@ class EngineSeam(Protocol):
 
     def kill(self) -> None:
         """Ends it, whatever it does."""
-
-    def start(self) -> None:
-        """Has a fresh one ready."""
 
 
 class StopRequest(Protocol):
@@ -79,8 +79,12 @@ class JobRunner:
         self._stop = stop
 
     def run(self, job_id: UUID) -> Ending:
-        """Runs a job, unless it is final or another attempt has it."""
-        claim = self._claim(job_id)
+        """Runs a job, unless it is final or another attempt has it.
+
+        Raises:
+            UnavailableError: The worker is to stop, and could not even claim it.
+        """
+        claim = self._until_there(job_id, lambda: self._work.claim(job_id, self._worker))
         if claim is None:
             status = self._work.status(job_id)
             # Celery is to know of a cancellation, however it came about.
@@ -95,24 +99,40 @@ class JobRunner:
         )
         try:
             return self._run(claim)
-        except UnavailableError as error:
-            # The lease lapses, and the sweep gives the job to a new attempt.
-            _log.error("job %s: %s", job_id, error)
+        except UnavailableError:
+            # The worker stops: the lease lapses, and another attempt follows.
             self._engine.kill()
             return Ending(status=None, attempt=claim.attempt)
+        except Exception:  # noqa: BLE001 - the job must end, whatever it was
+            _log.exception("job %s: unforeseen", job_id)
+            self._engine.kill()
+            defect = Failed(
+                kind=ErrorKind.INTERNAL,
+                message="a defect of the service; the worker's log, under the job's id, has it",
+            )
+            return self._record(claim, defect)
 
-    def _claim(self, job_id: UUID) -> Claim | None:
+    def _until_there(self, job_id: UUID, step: Callable[[], T]) -> T:
+        """Repeats a step as long as the database, or the program's folder, is away.
+
+        Without it no other job can be run either, and every step is fenced:
+        one that comes too late changes nothing.
+
+        Raises:
+            UnavailableError: It is away, and this worker is to stop.
+        """
         while True:
             try:
-                return self._work.claim(job_id, self._worker)
+                return step()
             except UnavailableError as error:
-                # Without a database no job can be run, so waiting costs nothing.
-                _log.warning("cannot claim job %s yet: %s", job_id, error)
-                time.sleep(_RETRY_S)
+                _log.warning("job %s waits: %s", job_id, error)
+                if self._stop.leaving:
+                    raise
+            time.sleep(_RETRY_S)
 
     def _run(self, claim: Claim) -> Ending:
         try:
-            program = self._work.program(claim.job_id)
+            program = self._until_there(claim.job_id, lambda: self._work.program(claim.job_id))
             outcome = self._supervise(claim, replace(claim.spec, program=program))
         except ProgramLostError as error:
             outcome = Failed(kind=ErrorKind.PROGRAM_LOST, message=f"{error}; submit it again")
@@ -123,11 +143,14 @@ class JobRunner:
             )
         if outcome is None:
             return self._stopped(claim)
+        return self._record(claim, outcome)
+
+    def _record(self, claim: Claim, outcome: Finished | Failed) -> Ending:
         if isinstance(outcome, Finished):
-            held = self._work.finish(claim, outcome)
+            held = self._until_there(claim.job_id, lambda: self._work.finish(claim, outcome))
             ending = Ending(status=JobStatus.FINISHED, attempt=claim.attempt)
         else:
-            held = self._work.fail(claim, outcome)
+            held = self._until_there(claim.job_id, lambda: self._work.fail(claim, outcome))
             ending = Ending(status=JobStatus.FAILED, attempt=claim.attempt, error=outcome)
         if not held:
             return self._stopped(claim)
@@ -146,16 +169,19 @@ class JobRunner:
             if isinstance(event, Finished | Failed):
                 return event
             if isinstance(event, Exited):
-                self._engine.start()
+                if event.with_all:
+                    _log.error("job %s: the fork server died", claim.job_id)
+                    self._work.hand_over(claim)
+                    return None
                 return _crashed(event)
             now = time.monotonic()
             if now >= deadline:
-                self._restart_engine()
+                self._engine.kill()
                 return _over_time(limit_s or 0.0)
             if event is Signal.WOKEN or now >= renew_at:
                 renew_at = now + self._work.lease_s / 3
                 if self._stop.terminated or self._stop.leaving or not self._holds(claim):
-                    self._restart_engine()
+                    self._engine.kill()
                     return None
 
     def _holds(self, claim: Claim) -> bool:
@@ -165,10 +191,6 @@ class JobRunner:
             # Go on: if the job was given away meanwhile, its end changes nothing.
             _log.warning("cannot renew the lease of job %s: %s", claim.job_id, error)
             return True
-
-    def _restart_engine(self) -> None:
-        self._engine.kill()
-        self._engine.start()
 
     def _stopped(self, claim: Claim) -> Ending:
         if self._stop.leaving:

@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -56,13 +57,13 @@ class Slot:
 
     Attributes:
         terminated: An operator terminated the task.
-        leaving: The worker is being stopped and does not wait.
     """
 
     def __init__(self, plan: SlotPlan) -> None:
         self.terminated = False
         self._plan = plan
         self._closed = Event()
+        self._ended_job = Event()
         # The engine is warmed up beside, and a job may come meanwhile.
         self._engine_lock = Lock()
         wake_read, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -82,8 +83,8 @@ class Slot:
         return self.terminated and bool(readable)
 
     def start(self) -> None:
-        """Warms the engine up, and reports from then on, in the background."""
-        Thread(target=self._report, name="report", daemon=True).start()
+        """Keeps an engine warm, and reports, in the background."""
+        Thread(target=self._attend, name="attend", daemon=True).start()
 
     def run(self, job_id: UUID) -> Ending:
         """Runs a job; see `JobRunner.run`."""
@@ -98,6 +99,7 @@ class Slot:
             # A wake that comes late is for a job that has ended.
             signal.signal(signal.SIGUSR2, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, when_idle)
+            self._ended_job.set()
         if self.leaving:
             raise SystemExit(0)
         return ending
@@ -105,6 +107,7 @@ class Slot:
     def close(self) -> None:
         """Ends the engine."""
         self._closed.set()
+        self._ended_job.set()
         self._engine.close()
 
     def _look(self, _signum: int, _frame: FrameType | None) -> None:
@@ -114,16 +117,27 @@ class Slot:
         self.terminated = True
         os.write(self._wake, b"!")
 
-    def _report(self) -> None:
-        plan = self._plan
+    def _attend(self) -> None:
+        reported_at = -REPORT_S
+        while not self._closed.is_set():
+            self._warm_up()
+            if time.monotonic() - reported_at >= REPORT_S:
+                reported_at = time.monotonic()
+                self._report()
+            self._ended_job.wait(REPORT_S)
+            self._ended_job.clear()
+
+    def _warm_up(self) -> None:
+        # The job before may have cost the engine, and the next is to find one.
         try:
             with self._engine_lock:
                 self._engine.start()
         except EngineError as error:
             _log.warning("no engine yet: %s", error)
-        while not self._closed.is_set():
-            try:
-                self._work.report(plan.worker, plan.target, plan.concurrency)
-            except QDispatchError as error:
-                _log.warning("cannot report: %s", error)
-            self._closed.wait(REPORT_S)
+
+    def _report(self) -> None:
+        plan = self._plan
+        try:
+            self._work.report(plan.worker, plan.target, plan.concurrency)
+        except QDispatchError as error:
+            _log.warning("cannot report: %s", error)

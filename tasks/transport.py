@@ -16,6 +16,7 @@ Layout under the folder of the broker:
 
     queues/QUEUE/PRIORITY-TIME-UNIQUE     messages, in the order of their names
     bindings/EXCHANGE/BINDING             empty files; the name says it all
+    unreadable/                           messages that are none
     connections/ID/lock                   held as long as the connection lives
     connections/ID/held/QUEUE/...         taken, and not acknowledged yet
     connections/ID/owns/QUEUE             empty files: queues that end with it
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import time
@@ -39,6 +41,8 @@ from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
+
+_log = logging.getLogger(__name__)
 
 #: The scheme of the embedded broker's URL.
 SCHEME: Final = "embedded"
@@ -141,8 +145,16 @@ class Channel(virtual.Channel):
         raise Empty
 
     def _taken(self, path: Path) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(path.read_text())
-        self._held[message["properties"]["delivery_tag"]] = path
+        try:
+            message: dict[str, Any] = json.loads(path.read_text())
+            self._held[message["properties"]["delivery_tag"]] = path
+        except (ValueError, LookupError, TypeError) as error:
+            # A power failure may leave an empty file; it must not come back.
+            _log.error("unreadable message set aside: %s: %s", path.name, error)
+            aside = self._root / "unreadable"
+            aside.mkdir(exist_ok=True)
+            _move(path, aside / path.name)
+            raise Empty from error
         return message
 
     def _names(self, queue: str, folder: Path) -> Iterator[str]:

@@ -28,11 +28,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from celery import Task, signals
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
+from celery.worker.control import control_command
 
 from app.database import open_store
 from app.settings import Settings, SettingsError, TargetSettings
-from qdispatch.errors import QDispatchError
+from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
 from tasks.celery import app, settings
 from tasks.dispatch import RUN_JOB
@@ -48,6 +49,10 @@ _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH",
 
 # A fork server that dies sooner than this after its start is not started again.
 _STABLE_S: Final = 10.0
+
+
+# While the database is away, in seconds.
+_RETRY_S: Final = 1.0
 
 
 class JobFailedError(Exception):
@@ -78,6 +83,7 @@ class _Worker:
             threads=self._target.threads,
             max_qubits=self._target.max_qubits,
             memory_limit_bytes=self._target.memory_limit,
+            max_result_bytes=self.plan.settings.server.max_result_bytes,
         )
         self.plan.fork_server.unlink(missing_ok=True)
         self._started_at = time.monotonic()
@@ -120,8 +126,13 @@ class _Worker:
             try:
                 with closing(open_work(self.plan.settings)) as work:
                     work.cancel_pending(UUID(job_id))
-            except (QDispatchError, ValueError) as error:
-                _log.warning("cannot cancel the revoked job %s: %s", job_id, error)
+            except UnavailableError as error:
+                # Celery has thrown the message away: this is all that knows of it.
+                _log.warning("revoked job %s waits: %s", job_id, error)
+                self._revoked.put(job_id)
+                time.sleep(_RETRY_S)
+            except Exception:  # noqa: BLE001 - the next one still counts
+                _log.exception("cannot cancel the revoked job %s", job_id)
 
     def close(self) -> None:
         """Ends the fork server, and reports that this worker has left."""
@@ -189,14 +200,7 @@ def _start(sender: Any, **_: object) -> None:
     # With --autoscale, the most is what counts.
     concurrency = max(getattr(sender, "max_concurrency", None) or 0, int(sender.concurrency))
     open_store(settings).close()
-    _places.extend(
-        reserve(
-            settings.data_dir / "machine",
-            wanted=concurrency,
-            most=settings.machine.max_simulations,
-            worker=sender.hostname,
-        )
-    )
+    _reserve(concurrency, sender.hostname)
     leaving, announce = os.pipe2(os.O_CLOEXEC)
     signals.worker_shutting_down.connect(
         lambda **_: os.write(announce, b"!"), weak=False, dispatch_uid="leaving"
@@ -212,6 +216,29 @@ def _start(sender: Any, **_: object) -> None:
         leaving=leaving,
     )
     _worker = _Worker(plan, settings.targets[target])
+
+
+def _reserve(wanted: int, worker: str) -> None:
+    _places.extend(
+        reserve(
+            settings.data_dir / "machine",
+            wanted=wanted,
+            most=settings.machine.max_simulations,
+            worker=worker,
+        )
+    )
+
+
+@control_command(args=[("n", int)], signature="[N=1]")
+def pool_grow(state: Any, n: int = 1, **_: object) -> dict[str, str]:
+    """Adds slots, if the machine has places for them; Celery's own asks nobody."""
+    try:
+        _reserve(n, state.hostname)
+    except SettingsError as error:
+        return {"error": str(error)}
+    state.consumer.pool.grow(n)
+    state.consumer._update_prefetch_count(n)
+    return {"ok": f"{n} more slots"}
 
 
 @signals.worker_process_init.connect
@@ -253,6 +280,7 @@ def run_job(self: Task, job_id: str) -> dict[str, Any]:
         JobFailedError: The job has failed; Celery notes FAILURE.
         Ignore: It was canceled, which is noted as REVOKED, or the message
             changed nothing.
+        Reject: The worker stops before it could begin; the message goes back.
     """
     if _slot is None:
         raise JobFailedError("this process is no slot of a qdispatch worker")
@@ -260,7 +288,10 @@ def run_job(self: Task, job_id: str) -> dict[str, Any]:
         key = UUID(job_id)
     except ValueError:
         raise JobFailedError(f"{job_id!r} is not the id of a job") from None
-    ending: Ending = _slot.run(key)
+    try:
+        ending: Ending = _slot.run(key)
+    except UnavailableError as error:
+        raise Reject(str(error), requeue=True) from error
     if ending.status is JobStatus.FINISHED:
         return {"status": ending.status.value, "attempt": ending.attempt}
     if ending.error is not None:

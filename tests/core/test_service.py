@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.ports import Dispatch
+from app.service import JobService
 from qdispatch.errors import (
     InvalidJobError,
     JobNotFoundError,
@@ -35,8 +36,8 @@ def count_jobs(world: World) -> int:
         return sum(tx.load().values())
 
 
-def see_worker(world: World, target: str, name: str = "") -> None:
-    world.work.report(name or f"{target}@host", target, 2)
+def see_worker(world: World, target: str, name: str = "", slots: int = 2) -> None:
+    world.work.report(name or f"{target}@host", target, slots)
 
 
 # -- submission
@@ -242,8 +243,8 @@ def picked(world: World, **changes: Any) -> str:
 
 
 def test_the_least_loaded_target_is_picked(world: World) -> None:
-    for target in ("aer", "cirq", "pennylane"):
-        see_worker(world, target)
+    for target, slots in (("aer", 2), ("cirq", 2), ("pennylane", 1)):
+        see_worker(world, target, slots=slots)
     for target, number in (("aer", 3), ("cirq", 2), ("pennylane", 2)):
         for _ in range(number):
             world.submit(target=target)
@@ -401,6 +402,24 @@ def test_targets_tell_their_load(world: World) -> None:
 
 def dispatch(job_id: UUID, attempt: int = 0) -> Dispatch:
     return Dispatch(job_id=job_id, target="aer", label="", attempt=attempt)
+
+
+def test_a_repeated_request_is_answered_whatever_the_settings_have_become(world: World) -> None:
+    first = world.jobs.submit(bell(shots=500), request_id="r")
+    limited = world.settings.model_copy(
+        update={"server": world.settings.server.model_copy(update={"max_shots": 100})}
+    )
+    service = JobService(
+        settings=limited,
+        store=world.store,
+        programs=world.programs,
+        dispatcher=world.dispatcher,
+        clock=world.clock,
+    )
+    assert service.submit(bell(shots=500), request_id="r").id == first.id
+    for refused in ("r", "other"):
+        with pytest.raises(InvalidJobError, match="max_shots"):
+            service.submit(bell(shots=501), request_id=refused)
 
 
 def test_a_late_note_does_not_keep_a_job_from_being_sent_again(world: World) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ from typing import Final
 import psutil
 import sqlalchemy as sa
 
+from app.lifeline import die_with_parent
 from app.rows import ACTIVE
 from app.store import JOB, make_engine
 from qdispatch import Client
@@ -134,7 +135,7 @@ class Stack:
                 cwd=PROJECT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self._processes[name] = process
         return process
@@ -174,6 +175,10 @@ class Stack:
     def process(self, name: str) -> psutil.Process:
         """The process of that name."""
         return psutil.Process(self._processes[name].pid)
+
+    def node(self, target: str) -> str:
+        """The node name of a worker."""
+        return f"{target}@{socket.gethostname()}"
 
     def slots(self, target: str) -> set[int]:
         """The pool's processes of a worker: its children but for the fork server."""
@@ -267,10 +272,6 @@ def _is_fork_server(process: psutil.Process) -> bool:
         return "tasks.forkserver" in process.cmdline()
     except (psutil.ZombieProcess, psutil.NoSuchProcess):
         return False
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def wait_for_status(client: Client, job_ids: Sequence[str], status: JobStatus) -> None:

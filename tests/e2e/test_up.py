@@ -142,3 +142,18 @@ def test_targets_that_break_the_machines_limit_are_refused(stack: Stack) -> None
     assert done.returncode == 1
     assert "adds up to 4 (aer 2 + cirq 1 + pennylane 1)" in done.stderr
     assert "max_simulations is 3" in done.stderr
+
+
+def test_an_open_dashboard_for_everybody_is_refused(stack: Stack) -> None:
+    environment = {k: v for k, v in stack.environment.items() if k != "FLOWER_BASIC_AUTH"}
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "up", "--flower", "0.0.0.0:5555"],
+        env=environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "set FLOWER_BASIC_AUTH" in done.stderr

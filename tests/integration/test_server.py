@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from app.settings import Settings, SettingsError
 from qdispatch.circuits import CustomCircuit
 from qdispatch.client import Client
-from qdispatch.codec import encode_result, encode_spec
+from qdispatch.codec import ERROR_DETAIL_KEY, encode_result, encode_spec
 from qdispatch.errors import (
     InvalidJobError,
     JobCanceledError,
@@ -45,7 +45,6 @@ from qdispatch.model import (
 )
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
-from rpc.errors import DETAIL_KEY
 from rpc.server import Server, build_server
 from tests.world import BELL, World, bell, counts, failed, finished, make_settings
 
@@ -112,7 +111,7 @@ def refusal(call: Callable[[], object]) -> Refusal:
         call()
     error: Any = caught.value
     metadata = dict(error.trailing_metadata() or ())
-    detail = metadata.get(DETAIL_KEY)
+    detail = metadata.get(ERROR_DETAIL_KEY)
     return Refusal(
         code=error.code(),
         text=error.details(),
@@ -310,7 +309,8 @@ def test_results_wider_than_a_message_are_told_the_limit(
     job_id = str(claim.job_id)
     ended = refusal(lambda: stub.GetJob(pb.GetJobRequest(id=job_id, include_results=True)))
     assert (ended.code, ended.field) == (Code.RESOURCE_EXHAUSTED, "include_results")
-    assert f"one message may take {MESSAGE_BYTES} (server.max_message_bytes)" in ended.text
+    limit = MESSAGE_BYTES * 15 // 16
+    assert f"one message may carry {limit} (server.max_message_bytes)" in ended.text
     # The job itself can be read.
     assert stub.GetJob(pb.GetJobRequest(id=job_id)).job.status == pb.JOB_STATUS_FINISHED
 

@@ -188,6 +188,7 @@ def test_stop_leaves_nothing(open_temporary: Path) -> None:
     together.stop()
 
 
+@pytest.mark.slow
 def test_the_owner_killed_leaves_nothing(owner: Owner, open_temporary: Path) -> None:
     shared_before = segments()
     assert {"beam.smp", "epmd", "redis-server", "postgres"} <= names(owner.servers)
@@ -197,6 +198,7 @@ def test_the_owner_killed_leaves_nothing(owner: Owner, open_temporary: Path) -> 
     assert segments() < shared_before
 
 
+@pytest.mark.slow
 def test_the_supervisors_killed_leave_nothing(owner: Owner) -> None:
     shared_before = segments()
     for server in owner.servers:
@@ -206,6 +208,7 @@ def test_the_supervisors_killed_leave_nothing(owner: Owner) -> None:
     assert segments() < shared_before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_by_hand(owner: Owner, open_temporary: Path, number: int) -> None:
     assert [line.partition("=")[0] for line in owner.lines] == [
@@ -218,6 +221,7 @@ def test_by_hand(owner: Owner, open_temporary: Path, number: int) -> None:
     assert list(open_temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_says_why(tmp_path: Path) -> None:
     server = RabbitMQ(tmp_path / "rabbitmq", settings={"no_such_setting": "1"})
     with pytest.raises(ServiceError, match="no_such_setting"):

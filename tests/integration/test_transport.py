@@ -405,6 +405,16 @@ def test_a_direct_exchange_reaches_the_bound_queue_only(connection: Connection) 
     assert (size(connection, "aer"), size(connection, "cirq")) == (1, 1)
 
 
+def test_a_message_that_cannot_be_read_is_set_aside(connection: Connection, folder: Path) -> None:
+    put(connection, "aer", "first")
+    [path] = (folder / "queues" / "aer").iterdir()
+    path.write_bytes(b"")
+    put(connection, "aer", "second")
+    received = [get(connection, "aer") for _ in range(2)]
+    assert [message.payload for message in received if message] == ["second"]
+    assert [each.name for each in (folder / "unreadable").iterdir()] == [path.name]
+
+
 # -- nothing grows
 
 

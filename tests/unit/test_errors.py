@@ -10,8 +10,9 @@ import pytest
 
 from qdispatch import errors
 from qdispatch.client import _translated
+from qdispatch.codec import ERROR_DETAIL_KEY
 from qdispatch.v1 import qdispatch_pb2 as pb
-from rpc.errors import CODES, DETAIL_KEY, abort
+from rpc.errors import CODES, abort
 
 
 class Aborted(Exception):
@@ -73,7 +74,7 @@ def test_a_refusal_goes_to_the_client_and_becomes_itself_again(
     assert context.code is code
     assert context.text == f"{field}: is wrong; 1 to 2 are allowed"
     ((key, value),) = context.metadata
-    assert (key, pb.ErrorDetail.FromString(value).field) == (DETAIL_KEY, field)
+    assert (key, pb.ErrorDetail.FromString(value).field) == (ERROR_DETAIL_KEY, field)
     again = _translated(ReceivedError(context), "here:1")
     assert type(again) is kind
     assert isinstance(again, errors.RequestError)

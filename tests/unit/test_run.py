@@ -91,8 +91,8 @@ def test_an_engine_that_dies(
     assert error is not None
     assert error.kind == "crashed"
     assert says in error.message
-    # A fresh one is warm before the next job comes.
-    assert (engine.alive, engine.starts) == (True, 2)
+    # A fresh one is the slot's to have, once the outcome is kept.
+    assert (engine.alive, engine.starts) == (False, 1)
 
 
 def test_one_engine_serves_many_jobs(
@@ -168,7 +168,7 @@ def test_a_run_over_its_time_limit(world: World, engine: ScriptedEngine, runner:
     assert ending.error.kind is ErrorKind.TIME_LIMIT
     assert "1e-09 s" in ending.error.message
     assert world.status(job_id) is JobStatus.FAILED
-    assert (engine.kills, engine.starts, engine.alive) == (1, 2, True)
+    assert (engine.kills, engine.starts, engine.alive) == (1, 1, False)
     assert world.files() == set()
 
 
@@ -193,7 +193,7 @@ def test_a_job_that_is_canceled_while_it_runs(
     ending = runner.run(job_id)
     assert (ending.status, ending.error) == (JobStatus.CANCELED, None)
     assert world.status(job_id) is JobStatus.CANCELED
-    assert (engine.kills, engine.starts, engine.alive) == (1, 2, True)
+    assert (engine.kills, engine.starts, engine.alive) == (1, 1, False)
 
 
 def test_a_wake_that_means_another_job_is_no_reason_to_stop(
@@ -329,17 +329,61 @@ def test_a_claim_waits_for_the_database(
     assert len(naps) == 3
 
 
-def test_an_end_that_cannot_be_noted_is_left_to_the_lease(
-    world: World, engine: ScriptedEngine, runner: JobRunner
+def test_an_end_is_noted_once_the_database_is_back(
+    world: World, engine: ScriptedEngine, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = world.submit()
     engine.script = deque([meanwhile(away(world, True), finished())])
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        world.store.away = len(pauses) < 3
+
+    monkeypatch.setattr(run.time, "sleep", pause)
+    ending = runner.run(job_id)
+    assert (ending.status, ending.attempt, len(pauses)) == (JobStatus.FINISHED, 1, 3)
+    assert world.status(job_id) is JobStatus.FINISHED
+
+
+def test_an_end_that_a_leaving_worker_cannot_note_is_left_to_the_lease(
+    world: World, engine: ScriptedEngine, runner: JobRunner, stop: ManualStop
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([meanwhile(away(world, True), finished())])
+    stop.leaving = True
     ending = runner.run(job_id)
     assert (ending.status, ending.error) == (None, None)
-    world.store.away = False
+    world.store.away = stop.leaving = False
     assert world.status(job_id) is JobStatus.RUNNING
     world.clock.advance(world.work.lease_s + 1)
     assert world.upkeep.recover() == 1
     engine.script = deque([finished()])
     again = runner.run(job_id)
     assert (again.status, again.attempt) == (JobStatus.FINISHED, 2)
+
+
+def test_a_job_whose_fork_server_died_is_handed_over(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([Exited(signal=9, code=0, with_all=True)])
+    ending = runner.run(job_id)
+    assert (ending.status, ending.error) == (None, None)
+    assert world.status(job_id) is JobStatus.PENDING
+
+
+def test_an_unforeseen_error_ends_the_job(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    def broken() -> Event:
+        raise KeyError("results")
+
+    job_id = world.submit()
+    engine.script = deque([broken])
+    ending = runner.run(job_id)
+    assert ending.error is not None
+    assert ending.error.kind is ErrorKind.INTERNAL
+    assert "KeyError" not in ending.error.message
+    assert world.status(job_id) is JobStatus.FAILED
+    assert not engine.alive

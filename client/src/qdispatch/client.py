@@ -14,7 +14,7 @@ import grpc
 
 from qdispatch import errors
 from qdispatch.circuits import CircuitForm, describe
-from qdispatch.codec import decode_job, decode_target, decode_verdict, encode_spec
+from qdispatch.codec import ERROR_DETAIL_KEY, decode_job, decode_target, decode_verdict, encode_spec
 from qdispatch.job import Job
 from qdispatch.model import (
     CancelVerdict,
@@ -31,8 +31,6 @@ from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 #: Where a client connects to when it is not told.
 ADDRESS_VARIABLE: Final = "QDISPATCH_ADDRESS"
 DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
-
-_DETAIL_KEY: Final = "qdispatch-error-bin"
 
 # gRPC itself repeats a call that met UNAVAILABLE. Every call may be repeated:
 # a submission carries its request_id.
@@ -275,7 +273,7 @@ def _translated(error: grpc.RpcError, address: str) -> errors.QDispatchError:
     field = ""
     metadata: Any = error.trailing_metadata() or ()
     for key, value in metadata:
-        if key == _DETAIL_KEY:
+        if key == ERROR_DETAIL_KEY:
             field = pb.ErrorDetail.FromString(value).field
     text = text.removeprefix(f"{field}: ")
     if code is grpc.StatusCode.INVALID_ARGUMENT:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -29,6 +29,9 @@ from qdispatch.model import (
     Timings,
 )
 from qdispatch.v1 import qdispatch_pb2 as pb
+
+#: Key of the trailing metadata that holds a serialized qdispatch.v1.ErrorDetail.
+ERROR_DETAIL_KEY: Final = "qdispatch-error-bin"
 
 E = TypeVar("E", bound=StrEnum)
 
