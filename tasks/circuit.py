@@ -83,6 +83,15 @@ class Constant:
         return self.number
 
 
+#: Numbers are unsigned and of this many bits; what is beyond is lost, so that
+#: no program can make a number without end.
+_BITS: Final = 4096
+
+
+def _shift_left(number: int, places: int) -> int:
+    return (number << places) % (1 << _BITS) if places < _BITS else 0
+
+
 #: What an `Operation` may compute. Logical ones give 0 or 1.
 OPERATORS: Final[Mapping[str, Callable[..., int]]] = {
     "==": lambda a, b: int(a == b), "!=": lambda a, b: int(a != b),
@@ -91,7 +100,8 @@ OPERATORS: Final[Mapping[str, Callable[..., int]]] = {
     "&&": lambda a, b: int(bool(a) and bool(b)), "||": lambda a, b: int(bool(a) or bool(b)),
     "!": lambda a: int(not a),
     "&": operator.and_, "|": operator.or_, "^": operator.xor,
-    "+": operator.add, "*": operator.mul, "<<": operator.lshift, ">>": operator.rshift,
+    "+": lambda a, b: (a + b) % (1 << _BITS), "*": lambda a, b: a * b % (1 << _BITS),
+    "<<": _shift_left, ">>": operator.rshift,
 }  # fmt: skip
 
 

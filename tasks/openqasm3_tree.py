@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from functools import lru_cache
+from io import StringIO
 from typing import Any, Final
 
 from tasks.lowering import invalid
@@ -98,7 +100,9 @@ def _parse(text: str, first_line: int) -> list[Any]:
     if not text.strip():
         return []
     try:
-        statements = openqasm3.parse(text).statements
+        # ANTLR's listeners print the program's text to the engine's stderr.
+        with redirect_stderr(StringIO()):
+            statements = openqasm3.parse(text).statements
     except QASM3ParsingError as error:
         message = _complaint(error)
         raise invalid(_PLACE.sub(lambda m: f"line {int(m[1]) + first_line}", message)) from error

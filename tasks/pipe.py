@@ -23,3 +23,5 @@ class Limits:
     """The most that a program may declare."""
     memory_limit_bytes: int
     """The most that a simulation may allocate."""
+    max_result_bytes: int
+    """The most that the results of a job may take, encoded; they must fit one message."""

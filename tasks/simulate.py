@@ -20,6 +20,7 @@ from typing import Any, Final
 from qdispatch.codec import decode_spec, encode_result
 from qdispatch.model import ErrorKind, JobSpec
 from qdispatch.v1 import qdispatch_pb2 as pb
+from tasks.circuit import Circuit
 from tasks.parse import parse
 from tasks.pipe import Limits
 from tasks.simulators import Request, SimulationError, Simulator
@@ -80,9 +81,11 @@ def _answer(
         spec = decode_spec(pb.JobSpec.FromString(message))
         with _timed(header, "parsing_s"):
             circuit = parse(spec.program, spec.program_format, max_qubits=limits.max_qubits)
+        _check_qubits(circuit, spec)
         with _timed(header, "simulating_s"):
             simulation = simulator.simulate(circuit, _request(spec, limits))
             results = [encode_result(each).SerializeToString() for each in simulation.results]
+        _check_size(results, limits)
     except SimulationError as error:
         return header | {"kind": error.kind.value, "message": str(error)}, []
     except MemoryError:
@@ -101,6 +104,27 @@ def _answer(
         for each, value in zip(simulation.results, results, strict=True)
     ]
     return header, results
+
+
+def _check_qubits(circuit: Circuit, spec: JobSpec) -> None:
+    """Refuses a wrong number: dense observables and the picking of jobs trust it."""
+    if circuit.n_qubits != spec.n_qubits:
+        raise SimulationError(
+            ErrorKind.PROGRAM_INVALID,
+            f"the program declares {circuit.n_qubits} qubits, but the job says"
+            f" n_qubits = {spec.n_qubits}",
+        )
+
+
+def _check_size(results: list[bytes], limits: Limits) -> None:
+    size = sum(map(len, results))
+    if size > limits.max_result_bytes:
+        raise SimulationError(
+            ErrorKind.UNSUPPORTED,
+            f"the results take {size:,} bytes; at most {limits.max_result_bytes:,} fit one"
+            " message. Measure fewer bits, or use fewer shots; whoever runs the server can raise"
+            " server.max_message_bytes",
+        )
 
 
 def _smaller(limits: Limits) -> str:

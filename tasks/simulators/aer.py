@@ -12,7 +12,7 @@ import numpy as np
 from qdispatch.model import ErrorKind
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, Simulation, SimulationError, statevector
-from tasks.simulators.aer_circuit import AerCircuit, is_native
+from tasks.simulators.aer_circuit import AerCircuit, branching_pays, is_native
 from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose
 from tasks.simulators.amplitudes import State
 from tasks.simulators.clifford import free_bits
@@ -89,6 +89,9 @@ class _Run:
         sampled = request.shots > 0 and not wants_values(request)
         self._native = circuit.terminal is not None or (sampled and is_native(circuit))
         self.method = choose(circuit, request, native=self._native)
+        if self._native and self.method == STATEVECTOR and branching_pays(circuit, request.shots):
+            self._native = False
+            self.method = choose(circuit, request, native=False)
 
     def raw(self) -> Raw:
         """Everything that is asked for."""

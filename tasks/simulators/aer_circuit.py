@@ -21,10 +21,14 @@ from tasks.circuit import (
 from tasks.simulators.aer_methods import MPS, STABILIZER
 from tasks.simulators.clifford import Cliffords
 from tasks.simulators.matrices import matrix
+from tasks.simulators.trajectories import split_terminal
 
 #: Gates that a method has no name for; they go in as matrices.
 _AS_MATRIX: Final = {MPS: frozenset({"ch", "crx", "cry", "crz", "cu", "ccz"})}
 _AS_MATRIX_DEFAULT: Final = frozenset({"ch"})
+
+#: What going on from a state costs Aer, in shots of a dynamic circuit.
+_SHOTS_OF_A_SEGMENT: Final = 4
 
 
 class AerCircuit:
@@ -86,6 +90,34 @@ def is_native(circuit: Circuit) -> bool:
     left to Aer, which would never end one.
     """
     return all(map(_is_native, circuit.ops))
+
+
+def branching_pays(circuit: Circuit, shots: int) -> bool:
+    """Whether following branches is quicker than simulating every shot.
+
+    Aer simulates a dynamic circuit once for each shot; branches share what they
+    have in common. m measurements and resets make at most 2**k branches after
+    the k-th, and never more than there are shots. Going on from a state costs
+    Aer about as much as four shots: 2 ms against 0.4 ms at 10 qubits, 47 ms
+    against 27 ms at 16.
+    """
+    body, _ = split_terminal(circuit.ops)
+    segments = 1
+    for splits in range(1, _splits(body) + 1):
+        segments += min(2**splits, shots)
+        if _SHOTS_OF_A_SEGMENT * segments >= shots:
+            return False
+    return _SHOTS_OF_A_SEGMENT * segments < shots
+
+
+def _splits(ops: Iterable[Op]) -> int:
+    number = 0
+    for op in ops:
+        if isinstance(op, Measure | Reset):
+            number += 1
+        elif isinstance(op, Branch):
+            number += _splits(op.then) + _splits(op.otherwise)
+    return number
 
 
 def _is_native(op: Op) -> bool:

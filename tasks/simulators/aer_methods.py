@@ -13,7 +13,7 @@ from qdispatch.model import ErrorKind
 from tasks.circuit import Branch, Circuit, Gate, Loop, Op
 from tasks.simulators import Request, SimulationError, bonds, memory
 from tasks.simulators.clifford import Cliffords
-from tasks.simulators.outcomes import measured_qubits
+from tasks.simulators.outcomes import outcome_bytes, outcome_width
 from tasks.simulators.results import wants_outcomes
 
 STATEVECTOR: Final = "statevector"
@@ -50,12 +50,14 @@ def choose(circuit: Circuit, request: Request, *, native: bool) -> str:
         return _automatic(circuit, request)
     if wanted == STABILIZER:
         _check_clifford(circuit)
+        _check_outcomes(circuit, request)
     elif wanted == STATEVECTOR:
         need = statevector_bytes(circuit, request)
         what = f"a state vector of {circuit.n_qubits} qubits"
         memory.check(need, request.memory_limit_bytes, what, "another method")
     else:
         need = bonds.memory_bytes(circuit.n_qubits, all_gates(circuit.ops))
+        need += _outcomes(circuit, request)
         what = f"a matrix product state of {circuit.n_qubits} qubits"
         memory.check(need, request.memory_limit_bytes, what, "another method")
     return str(wanted)
@@ -80,10 +82,12 @@ def _automatic(circuit: Circuit, request: Request) -> str:
     if circuit.n_qubits <= _SMALL and memory.fits(vector, limit):
         return STATEVECTOR
     if Cliffords().rewrite_all(all_gates(circuit.ops)) is not None:
+        _check_outcomes(circuit, request)
         return STABILIZER
     if memory.fits(vector, limit):
         return STATEVECTOR
     product = bonds.memory_bytes(circuit.n_qubits, all_gates(circuit.ops))
+    product += _outcomes(circuit, request)
     if memory.fits(product, limit):
         return MPS
     raise memory.refusal(
@@ -109,8 +113,22 @@ def statevector_bytes(circuit: Circuit, request: Request) -> int:
     """Estimate of the peak of a state vector run, in bytes."""
     need = 16 << circuit.n_qubits
     if wants_outcomes(request) and not request.shots and circuit.terminal is not None:
-        need += 24 << len(measured_qubits(circuit.terminal, circuit.n_clbits))
-    return need + 64 * request.shots
+        need += 24 << outcome_width(circuit)
+    return need + 64 * request.shots + _outcomes(circuit, request)
+
+
+def _outcomes(circuit: Circuit, request: Request) -> int:
+    if not wants_outcomes(request):
+        return 0
+    return outcome_bytes(outcome_width(circuit), circuit.n_clbits, request.shots)
+
+
+def _check_outcomes(circuit: Circuit, request: Request) -> None:
+    """Holds a stabilizer run's memory against the limit; its tableau has 4 n**2 bits."""
+    if request.shots:
+        need = circuit.n_qubits**2 // 2 + _outcomes(circuit, request)
+        what = f"{request.shots} samples of {circuit.n_clbits} bits"
+        memory.check(need, request.memory_limit_bytes, what, "fewer shots")
 
 
 def all_gates(ops: Iterable[Op]) -> Iterator[Gate]:

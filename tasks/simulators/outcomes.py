@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from qdispatch.model import ErrorKind
+from tasks.circuit import Circuit
 from tasks.simulators import SimulationError
 from tasks.simulators.amplitudes import Floats, Indices, State, marginal
 
@@ -109,6 +110,29 @@ def pack(terminal: Mapping[int, int], n_clbits: int) -> dict[int, int]:
     """Classical bit -> place of its qubit among `measured_qubits`."""
     place = {q: place for place, q in enumerate(measured_qubits(terminal, n_clbits))}
     return {c: place[q] for c, q in measured(terminal, n_clbits).items()}
+
+
+def outcome_width(circuit: Circuit) -> int:
+    """How many bits of the circuit's outcomes may differ."""
+    if circuit.terminal is None:
+        return circuit.n_clbits
+    return len(measured_qubits(circuit.terminal, circuit.n_clbits))
+
+
+def outcome_bytes(width: int, n_clbits: int, shots: int) -> int:
+    """Estimate of what outcomes take, from the sample to the encoded result, in bytes.
+
+    An outcome is a string of all classical bits, in the sorted list that is
+    encoded and packed beside: about 3 bytes for each bit, and 300 for the rest.
+
+    Args:
+        width: Measured qubits.
+        n_clbits: Classical bits of an outcome.
+        shots: Samples; 0 for an exact distribution.
+    """
+    most = shots or MAX_OUTCOMES
+    number = min(1 << width, most) if width < most.bit_length() else most
+    return number * (300 + 16 * n_clbits // 5)
 
 
 def check_outcomes(n_outcomes: int) -> None:

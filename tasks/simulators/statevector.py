@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, memory
 from tasks.simulators.amplitudes import State, expectation, sample
-from tasks.simulators.outcomes import count, distribution, measured_qubits
+from tasks.simulators.outcomes import count, distribution, outcome_bytes, outcome_width
 from tasks.simulators.results import (
     Raw,
     check,
@@ -87,11 +87,12 @@ def run(evolver: Evolver, circuit: Circuit, request: Request) -> Raw:
 def bytes_needed(evolver: Evolver, circuit: Circuit, request: Request) -> int:
     """Estimate of the peak, in bytes, beyond what the warm process holds."""
     need = evolver.peak_bytes_per_amplitude << circuit.n_qubits
-    if wants_outcomes(request) and request.shots == 0:
-        width = circuit.n_qubits
-        if circuit.terminal is not None:
-            width = len(measured_qubits(circuit.terminal, circuit.n_clbits))
-        after = (evolver.state_bytes_per_amplitude << circuit.n_qubits) + (16 << width)
+    if wants_outcomes(request):
+        width = outcome_width(circuit)
+        after = evolver.state_bytes_per_amplitude << circuit.n_qubits
+        if not request.shots:
+            after += 16 << min(width, circuit.n_qubits)
+        after += outcome_bytes(width, circuit.n_clbits, request.shots)
         need = max(need, after)
     # Sampling and bookkeeping: a few arrays of the length of the sample.
     return need + 64 * request.shots

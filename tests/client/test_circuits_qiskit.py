@@ -284,8 +284,7 @@ def test_loops() -> None:
         circuit.x(0)
     with circuit.for_loop((3, 1, 8)):
         circuit.x(0)
-        with circuit.if_test((circuit.clbits[0], 0)):
-            circuit.break_loop()
+    circuit.x(0)
     circuit.measure(0, 0)
     with circuit.while_loop((circuit.clbits[0], 1)):
         circuit.x(0)
@@ -374,11 +373,24 @@ def test_other_refusals_are_named() -> None:
     with circuit.while_loop(expr.logic_or(*circuit.clbits)):
         circuit.x(0)
     assert refused(circuit).gate == "while_loop"
-    circuit = QuantumCircuit(1, 1)
-    with circuit.for_loop(range(3)) as index:
-        circuit.rx(index, 0)
-        circuit.break_loop()
-    assert refused(circuit).gate == "for_loop"
+
+
+@pytest.mark.parametrize("jump", ["break_loop", "continue_loop"])
+def test_leaving_a_loop_is_refused(jump: str) -> None:
+    plain, unrolled, nested = (QuantumCircuit(1, 1) for _ in range(3))
+    with plain.for_loop(range(3)):
+        getattr(plain, jump)()
+    with unrolled.for_loop(range(3)) as index:
+        unrolled.rx(index, 0)
+        getattr(unrolled, jump)()
+    with nested.while_loop((nested.clbits[0], 0)):
+        nested.measure(0, 0)
+        with nested.if_test((nested.clbits[0], 1)):
+            getattr(nested, jump)()
+    for circuit in (plain, unrolled, nested):
+        error = refused(circuit)
+        assert error.gate == jump
+        assert jump in str(error)
 
 
 def test_a_loop_that_would_never_end_is_refused() -> None:

@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 PLUGIN = PROJECT / "tests" / "plugin"
-LIMITS = Limits(threads=1, max_qubits=30, memory_limit_bytes=2**30)
+LIMITS = Limits(threads=1, max_qubits=30, memory_limit_bytes=2**30, max_result_bytes=2**26)
 
 
 def do(action: str, size: int = 0, **changes: object) -> JobSpec:

@@ -95,3 +95,12 @@ def test_controlled_gates_have_as_many_qubits_as_their_names_say() -> None:
             "swap" in name or name in {"rxx", "ryy", "rzz"}
         ), name
         assert 0 <= n_params <= 4
+
+
+def test_numbers_do_not_grow_without_end() -> None:
+    one = Constant(1)
+    assert Operation("<<", (one, Constant(3_000_000_000))).value({}) == 0
+    assert Operation("<<", (one, Constant(4095))).value({}) == 1 << 4095
+    largest = Constant((1 << 4096) - 1)
+    assert Operation("+", (largest, one)).value({}) == 0
+    assert Operation("*", (largest, Constant(2))).value({}) == (1 << 4096) - 2

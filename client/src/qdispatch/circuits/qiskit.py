@@ -19,8 +19,6 @@ import qiskit.circuit.library as lib
 from qiskit.circuit import (
     AnnotatedOperation,
     Barrier,
-    BreakLoopOp,
-    ContinueLoopOp,
     ControlModifier,
     Delay,
     InverseModifier,
@@ -160,8 +158,6 @@ def _operation(writer: ProgramWriter, operation: Any, scope: Scope) -> None:
         writer.reset(scope.qubits[0])
     elif kind is Barrier:
         writer.barrier(scope.qubits)
-    elif kind is BreakLoopOp or kind is ContinueLoopOp:
-        writer.jump("break" if kind is BreakLoopOp else "continue")
     elif kind in _NOTHING:
         return
     elif not qiskit_control.emit(writer, operation, scope, _block):

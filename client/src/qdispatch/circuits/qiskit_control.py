@@ -77,6 +77,12 @@ def emit(writer: ProgramWriter, operation: Any, scope: Scope, block: Emit) -> bo
         _for(writer, operation, scope, block)
     elif isinstance(operation, BoxOp):
         block(writer, operation.blocks[0], scope)
+    elif isinstance(operation, BreakLoopOp | ContinueLoopOp):
+        raise CircuitError(
+            f"'{operation.name}' cannot be carried, as no target runs it; "
+            "end the loop by its condition",
+            gate=operation.name,
+        )
     else:
         return False
     return True
@@ -214,23 +220,5 @@ def _for(writer: ProgramWriter, operation: Any, scope: Scope, block: Emit) -> No
         if values:
             writer.loop_for(values, _body(writer, body, scope, block))
         return
-    if _jumps(body):
-        raise CircuitError(
-            f"'for_loop' uses its variable '{parameter.name}' and leaves early; "
-            "only one of the two can be carried",
-            gate="for_loop",
-        )
     for value in values:
         block(writer, body.assign_parameters({parameter: value}), scope)
-
-
-def _jumps(body: Any) -> bool:
-    """Whether a body leaves, or skips through, the loop it belongs to."""
-    for instruction in body.data:
-        operation = instruction.operation
-        if isinstance(operation, BreakLoopOp | ContinueLoopOp):
-            return True
-        nested = isinstance(operation, IfElseOp | SwitchCaseOp | BoxOp)
-        if nested and any(_jumps(each) for each in operation.blocks):
-            return True
-    return False

@@ -140,10 +140,6 @@ class ProgramWriter:
         if qubits:
             self._line(f"barrier {', '.join(f'q[{qubit}]' for qubit in qubits)};")
 
-    def jump(self, word: str) -> None:
-        """Adds ``break`` or ``continue``."""
-        self._line(f"{word};")
-
     @contextmanager
     def _block(self, head: str) -> Iterator[None]:
         self.program_format = ProgramFormat.OPENQASM3
