@@ -354,15 +354,20 @@ class Transport(virtual.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
-        self.root = Path(client.transport_options["folder"])
-        for part in ("queues", "bindings", "connections"):
-            (self.root / part).mkdir(parents=True, exist_ok=True)
         self._own: _Connection | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder of the broker."""
+        # Not before it is used: Celery makes transports only to print their URL.
+        return Path(self.client.transport_options["folder"])
 
     @property
     def own(self) -> _Connection:
         """This connection's files, made when the first channel is."""
         if self._own is None:
+            for part in ("queues", "bindings", "connections"):
+                (self.root / part).mkdir(parents=True, exist_ok=True)
             self._own = _Connection(self.root)
         return self._own
 

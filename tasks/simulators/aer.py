@@ -12,10 +12,11 @@ import numpy as np
 from qdispatch.model import ErrorKind
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, Simulation, SimulationError, statevector
-from tasks.simulators.aer_circuit import AerCircuit, branching_pays, is_native
-from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose
+from tasks.simulators.aer_circuit import AerCircuit, branching_pays, is_native, splits
+from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose, statevector_bytes
 from tasks.simulators.amplitudes import State
-from tasks.simulators.clifford import free_bits
+from tasks.simulators.clifford import entropy
+from tasks.simulators.memory import fits
 from tasks.simulators.outcomes import (
     CUTOFF,
     MAX_OUTCOMES,
@@ -67,7 +68,7 @@ class AerSimulator:
         return Simulation(results=dress(circuit, request, run.raw()), method=run.method)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Evolver:
     run: _Run
     state_bytes_per_amplitude: int = 16
@@ -87,15 +88,25 @@ class _Run:
         self._circuit = circuit
         self._request = request
         sampled = request.shots > 0 and not wants_values(request)
-        self._native = circuit.terminal is not None or (sampled and is_native(circuit))
-        self.method = choose(circuit, request, native=self._native)
-        if self._native and self.method == STATEVECTOR and branching_pays(circuit, request.shots):
-            self._native = False
-            self.method = choose(circuit, request, native=False)
+        self.native = circuit.terminal is not None or (sampled and is_native(circuit))
+        self.method = choose(circuit, request, native=self.native)
+        if self.native and self.method == STATEVECTOR and circuit.terminal is None:
+            self.native = not self._branches_are_better()
+
+    def _branches_are_better(self) -> bool:
+        """Whether a dynamic circuit is quicker in branches, and there is memory for them."""
+        circuit, request = self._circuit, self._request
+        if not branching_pays(circuit, request.shots):
+            return False
+        # One branch may wait at each measurement.
+        per_amplitude = _Evolver.resume_bytes_per_amplitude
+        per_amplitude += (splits(circuit) + 2) * _Evolver.state_bytes_per_amplitude
+        need = statevector_bytes(circuit, request) + (per_amplitude << circuit.n_qubits)
+        return fits(need, request.memory_limit_bytes)
 
     def raw(self) -> Raw:
         """Everything that is asked for."""
-        if not self._native:
+        if not self.native:
             return statevector.run(_Evolver(self), self._circuit, self._request)
         if self._circuit.terminal is not None:
             return self._static(self._circuit.terminal)
@@ -163,11 +174,7 @@ class _Run:
                 f" not of {len(qubits)}. Measure fewer qubits, or ask for shots",
             )
         if self.method == STABILIZER:
-            plain = self._qiskit.QuantumCircuit(built.num_qubits)
-            for each in built.data:
-                if each.is_standard_gate():
-                    plain.append(each.operation, [built.find_bit(q).index for q in each.qubits])
-            check_outcomes(1 << free_bits(self._qiskit.quantum_info.Clifford(plain), qubits))
+            check_outcomes(1 << entropy(self._circuit))
             built.save_probabilities_dict(qubits, label="quasi")
         else:
             # As a dict, Aer would drop probabilities around 1e-9.

@@ -12,14 +12,16 @@ from typing import Final
 from qdispatch.model import ErrorKind
 from tasks.circuit import Branch, Circuit, Gate, Loop, Op
 from tasks.simulators import Request, SimulationError, bonds, memory
-from tasks.simulators.clifford import Cliffords
+from tasks.simulators.clifford import Cliffords, entropy
 from tasks.simulators.outcomes import outcome_bytes, outcome_width
-from tasks.simulators.results import wants_outcomes
+from tasks.simulators.results import fewer_outcomes, wants_outcomes
 
 STATEVECTOR: Final = "statevector"
 STABILIZER: Final = "stabilizer"
 MPS: Final = "matrix_product_state"
 _NAMES: Final = (STATEVECTOR, STABILIZER, MPS)
+
+_ANOTHER: Final = f"{memory.FEWER_QUBITS}, or another method"
 
 #: Up to this many qubits a state vector is at its fastest.
 _SMALL: Final = 16
@@ -54,12 +56,11 @@ def choose(circuit: Circuit, request: Request, *, native: bool) -> str:
     elif wanted == STATEVECTOR:
         need = statevector_bytes(circuit, request)
         what = f"a state vector of {circuit.n_qubits} qubits"
-        memory.check(need, request.memory_limit_bytes, what, "another method")
+        memory.check(need, request.memory_limit_bytes, what, _advice(circuit, request, _ANOTHER))
     else:
-        need = bonds.memory_bytes(circuit.n_qubits, all_gates(circuit.ops))
-        need += _outcomes(circuit, request)
+        need = _product_bytes(circuit, request)
         what = f"a matrix product state of {circuit.n_qubits} qubits"
-        memory.check(need, request.memory_limit_bytes, what, "another method")
+        memory.check(need, request.memory_limit_bytes, what, _advice(circuit, request, _ANOTHER))
     return str(wanted)
 
 
@@ -72,7 +73,7 @@ def _branching(circuit: Circuit, request: Request, wanted: object) -> str:
         )
     need = statevector_bytes(circuit, request)
     what = f"a state vector of {circuit.n_qubits} qubits"
-    memory.check(need, request.memory_limit_bytes, what)
+    memory.check(need, request.memory_limit_bytes, what, _advice(circuit, request))
     return STATEVECTOR
 
 
@@ -81,20 +82,19 @@ def _automatic(circuit: Circuit, request: Request) -> str:
     vector = statevector_bytes(circuit, request)
     if circuit.n_qubits <= _SMALL and memory.fits(vector, limit):
         return STATEVECTOR
-    if Cliffords().rewrite_all(all_gates(circuit.ops)) is not None:
+    if Cliffords().takes(all_gates(circuit.ops)):
         _check_outcomes(circuit, request)
         return STABILIZER
     if memory.fits(vector, limit):
         return STATEVECTOR
-    product = bonds.memory_bytes(circuit.n_qubits, all_gates(circuit.ops))
-    product += _outcomes(circuit, request)
+    product = _product_bytes(circuit, request)
     if memory.fits(product, limit):
         return MPS
     raise memory.refusal(
         f"about {memory.text(vector)} as a state vector of {circuit.n_qubits} qubits, or up to"
         f" {memory.text(product)} as a matrix product state",
         limit,
-        "less entanglement",
+        _advice(circuit, request, f"{memory.FEWER_QUBITS}, or less entanglement"),
     )
 
 
@@ -114,21 +114,45 @@ def statevector_bytes(circuit: Circuit, request: Request) -> int:
     need = 16 << circuit.n_qubits
     if wants_outcomes(request) and not request.shots and circuit.terminal is not None:
         need += 24 << outcome_width(circuit)
-    return need + 64 * request.shots + _outcomes(circuit, request)
+    return need + _outcomes(circuit, request)
 
 
-def _outcomes(circuit: Circuit, request: Request) -> int:
+def _product_bytes(circuit: Circuit, request: Request) -> int:
+    state = bonds.memory_bytes(circuit.n_qubits, all_gates(circuit.ops))
+    return state + _outcomes(circuit, request)
+
+
+def _advice(circuit: Circuit, request: Request, otherwise: str = memory.FEWER_QUBITS) -> str:
+    """What helps: fewer outcomes if they alone are too much."""
+    alone = _outcomes(circuit, request)
+    return otherwise if memory.fits(alone, request.memory_limit_bytes) else fewer_outcomes(request)
+
+
+def _outcomes(circuit: Circuit, request: Request, width: int | None = None) -> int:
+    """What Aer samples, a bit for each measured one and bookkeeping, and its outcomes."""
     if not wants_outcomes(request):
         return 0
-    return outcome_bytes(outcome_width(circuit), circuit.n_clbits, request.shots)
+    width = outcome_width(circuit) if width is None else width
+    sample = request.shots * (64 + max(circuit.n_qubits, circuit.n_clbits) // 8)
+    return sample + outcome_bytes(width, circuit.n_clbits, request.shots)
 
 
 def _check_outcomes(circuit: Circuit, request: Request) -> None:
-    """Holds a stabilizer run's memory against the limit; its tableau has 4 n**2 bits."""
-    if request.shots:
-        need = circuit.n_qubits**2 // 2 + _outcomes(circuit, request)
-        what = f"{request.shots} samples of {circuit.n_clbits} bits"
-        memory.check(need, request.memory_limit_bytes, what, "fewer shots")
+    """Holds a stabilizer run's memory against the limit.
+
+    Its tableau is small, but outcomes are as wide as it likes. How many there
+    can be is worked out only if there may be too many.
+    """
+    # 2n rows of 2n bits, each of them a byte where the entropy is worked out, twice.
+    tableau = 8 * circuit.n_qubits**2
+    outcomes = _outcomes(circuit, request)
+    if circuit.terminal is not None and not memory.fits(
+        tableau + outcomes, request.memory_limit_bytes
+    ):
+        outcomes = _outcomes(circuit, request, entropy(circuit))
+    what = f"a stabilizer state of {circuit.n_qubits} qubits and its outcomes"
+    advice = fewer_outcomes(request) if outcomes > tableau else memory.FEWER_QUBITS
+    memory.check(tableau + outcomes, request.memory_limit_bytes, what, advice)
 
 
 def all_gates(ops: Iterable[Op]) -> Iterator[Gate]:

@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.circuit import Gate
+from tasks.circuit import Circuit, Gate
 from tasks.simulators.matrices import matrix
+from tasks.simulators.outcomes import measured_qubits
 
 #: What every stabilizer simulator takes.
 NAMES: Final = frozenset(
@@ -44,15 +45,9 @@ class Cliffords:
             Gate(each.name, tuple(gate.qubits[place] for place in each.qubits)) for each in local
         )
 
-    def rewrite_all(self, gates: Iterable[Gate]) -> tuple[Gate, ...] | None:
-        """All gates rewritten, or None as soon as one is not Clifford."""
-        result: list[Gate] = []
-        for gate in gates:
-            rewritten = self.rewrite(gate)
-            if rewritten is None:
-                return None
-            result += rewritten
-        return tuple(result)
+    def takes(self, gates: Iterable[Gate]) -> bool:
+        """Whether all gates are Clifford; looks no further than to the first that is not."""
+        return all(self.rewrite(gate) is not None for gate in gates)
 
 
 def _is_eighth(angle: float) -> bool:
@@ -77,6 +72,19 @@ def _synthesize(gate: Gate) -> tuple[Gate, ...] | None:
         )
         for each in circuit.data
     )
+
+
+def entropy(circuit: Circuit) -> int:
+    """`free_bits` of the outcomes of a static circuit of Clifford gates."""
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import Clifford
+
+    cliffords = Cliffords()
+    plain = QuantumCircuit(circuit.n_qubits)
+    for gate in circuit.gates():
+        for each in cliffords.rewrite(gate) or ():
+            getattr(plain, each.name)(*each.qubits)
+    return free_bits(Clifford(plain), measured_qubits(circuit.terminal or {}, circuit.n_clbits))
 
 
 def free_bits(clifford: Any, qubits: Iterable[int]) -> int:

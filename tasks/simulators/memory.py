@@ -8,6 +8,9 @@ from typing import Final
 from qdispatch.model import ErrorKind
 from tasks.simulators import SimulationError
 
+#: The usual way out.
+FEWER_QUBITS: Final = "Use fewer qubits"
+
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -33,14 +36,17 @@ def ceiling(limit_bytes: int | None) -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def check(need_bytes: int, limit_bytes: int | None, what: str, advice: str = "") -> None:
-    """Refuses a simulation that needs too much, before it allocates anything.
+def check(need_bytes: int, limit_bytes: int | None, what: str, advice: str = FEWER_QUBITS) -> None:
+    """Refuses a simulation that needs too much, before it allocates that.
+
+    It is called before a simulation begins, and again before each branch of a
+    dynamic circuit.
 
     Args:
         need_bytes: Estimate of the peak, beyond what the warm process holds.
         limit_bytes: What it may allocate; None for all that the machine has.
         what: How it would be held, such as "a state vector of 34 qubits".
-        advice: What else the user can do, after "or".
+        advice: What the user can do, without the full stop.
 
     Raises:
         SimulationError: OUT_OF_MEMORY, with need and limit.
@@ -49,11 +55,10 @@ def check(need_bytes: int, limit_bytes: int | None, what: str, advice: str = "")
         raise refusal(f"about {text(need_bytes)} as {what}", limit_bytes, advice)
 
 
-def refusal(need: str, limit_bytes: int | None, advice: str = "") -> SimulationError:
+def refusal(need: str, limit_bytes: int | None, advice: str = FEWER_QUBITS) -> SimulationError:
     """An out-of-memory error with need, limit and a way out."""
     limit = text(ceiling(limit_bytes))
-    way_out = f"Use fewer qubits, or {advice}." if advice else "Use fewer qubits."
     return SimulationError(
         ErrorKind.OUT_OF_MEMORY,
-        f"needs {need}; the limit of this target is {limit}. {way_out}",
+        f"needs {need}; the limit of this target is {limit}. {advice}.",
     )

@@ -156,6 +156,13 @@ def streams(seed: int | None) -> tuple[np.random.Generator, np.random.Generator]
     )
 
 
+def fewer_outcomes(request: Request) -> str:
+    """The way out if outcomes are what takes the memory."""
+    if request.shots:
+        return "Use fewer shots, or measure fewer bits"
+    return "Measure fewer bits, or declare fewer classical bits"
+
+
 def dress(circuit: Circuit, request: Request, raw: Raw) -> tuple[Result, ...]:
     """The results, in the order asked for."""
     return tuple(_result(kind, circuit, request, raw) for kind in request.result_types)

@@ -12,6 +12,7 @@ from tasks.simulators.outcomes import count, distribution, outcome_bytes, outcom
 from tasks.simulators.results import (
     Raw,
     check,
+    fewer_outcomes,
     paulis,
     static_values,
     streams,
@@ -77,7 +78,11 @@ def run(evolver: Evolver, circuit: Circuit, request: Request) -> Raw:
     """
     check(circuit, request)
     need = bytes_needed(evolver, circuit, request)
-    memory.check(need, request.memory_limit_bytes, f"a state vector of {circuit.n_qubits} qubits")
+    what = f"a state vector of {circuit.n_qubits} qubits"
+    state_bytes = evolver.peak_bytes_per_amplitude << circuit.n_qubits
+    outcomes_count_most = need > 2 * state_bytes
+    advice = fewer_outcomes(request) if outcomes_count_most else memory.FEWER_QUBITS
+    memory.check(need, request.memory_limit_bytes, what, advice)
     if circuit.terminal is None:
         return Trajectories(evolver, circuit, request).run()
     state = evolver.evolve(None, circuit.n_qubits, tuple(circuit.gates()))

@@ -225,7 +225,7 @@ class Trajectories:
             peak_bytes + branches * state_bytes,
             self._request.memory_limit_bytes,
             f"{branches} branches of a state vector of {self._circuit.n_qubits} qubits",
-            "measure less in mid-circuit",
+            f"{memory.FEWER_QUBITS}, or measure less in mid-circuit",
         )
 
     def _end(self, path: _Path) -> None:

@@ -284,7 +284,6 @@ def test_loops() -> None:
         circuit.x(0)
     with circuit.for_loop((3, 1, 8)):
         circuit.x(0)
-    circuit.x(0)
     circuit.measure(0, 0)
     with circuit.while_loop((circuit.clbits[0], 1)):
         circuit.x(0)

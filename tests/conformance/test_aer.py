@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from conformance_cases import QASM2
 from conformance_checks import drawn_from, same_distribution
-from conformance_runs import run_on
+from conformance_runs import read, run_on
 
 from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
-from tasks.simulators import SimulationError
+from tasks.simulators import Request, SimulationError
+from tasks.simulators.aer import _Run
+from tasks.simulators.aer_methods import choose
 
 GIB = 2**30
 CLIFFORD_ANGLES = (
@@ -166,6 +168,46 @@ def test_a_method_that_does_not_fit() -> None:
     with pytest.raises(SimulationError, match="state vector of 40 qubits") as caught:
         run_on("aer", ghz(40), ResultType.EXPVAL, options={"method": "statevector"})
     assert caught.value.kind is ErrorKind.OUT_OF_MEMORY
+
+
+def test_samples_of_a_stabilizer_state_that_do_not_fit() -> None:
+    program = QASM2 + "qreg q[1000];creg c[1000];h q;measure q->c;"
+    with pytest.raises(SimulationError, match="Use fewer shots, or measure fewer bits") as caught:
+        run_on("aer", program, ResultType.COUNTS, shots=10_000_000, memory_limit_bytes=4 * GIB)
+    assert caught.value.kind is ErrorKind.OUT_OF_MEMORY
+
+
+def test_few_outcomes_of_a_stabilizer_state_fit() -> None:
+    request = Request(
+        result_types=(ResultType.COUNTS,), shots=1_000_000, seed=1, memory_limit_bytes=4 * GIB
+    )
+    assert choose(read(ghz(1000)), request, native=True) == "stabilizer"
+
+
+MEASURED_TWICE = "measure q[0]->c[0];ry(0.3) q[0];measure q->c;"
+
+
+@pytest.mark.parametrize(
+    ("program", "shots", "limit_bytes", "expected"),
+    [
+        (ghz(10).replace("measure q->c;", MEASURED_TWICE), 1000, None, False),
+        (ghz(10).replace("measure q->c;", MEASURED_TWICE), 10, None, True),
+        (ghz(20, "t q[0];").replace("measure q->c;", MEASURED_TWICE), 1000, 2**26, True),
+        (ghz(10), 1000, None, True),
+    ],
+    ids=["many-shots", "few-shots", "no-room", "static"],
+)
+def test_who_follows_branches(
+    program: str, shots: int, limit_bytes: int | None, expected: bool
+) -> None:
+    import qiskit
+    import qiskit_aer
+
+    request = Request(
+        result_types=(ResultType.COUNTS,), shots=shots, seed=1, memory_limit_bytes=limit_bytes
+    )
+    run = _Run(qiskit, qiskit_aer, read(program), request)
+    assert (run.native, run.method) == (expected, "statevector")
 
 
 def test_dynamic_clifford_circuit_of_sixty_qubits() -> None:

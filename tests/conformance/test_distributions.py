@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import combinations
+from math import cos, sin
 
 import pytest
 from conformance_cases import CASES, DYNAMIC, QASM2, QASM3, STATIC, Case
@@ -119,6 +120,21 @@ def test_loop_that_never_ends(run: Run) -> None:
     program = QASM3 + "qubit q;bit c;x q;c=measure q;while (c) {x q;x q;c=measure q;}"
     with pytest.raises(SimulationError, match="while loop has not ended"):
         run(program, ResultType.QUASI, shots=10)
+
+
+@pytest.mark.timeout(30)
+def test_few_measurements_in_a_wide_dynamic_circuit(run: Run) -> None:
+    # Shot by shot, this would take minutes.
+    chain = "".join(f"cx q[{q}],q[{q + 1}];" for q in range(15))
+    program = QASM2 + "qreg q[16];creg c[16];ry(0.7) q[0];" + chain
+    program += "measure q[0]->c[0];ry(1.9) q[0];measure q->c;"
+    (a0, a1), (b0, b1) = ((cos(x / 2) ** 2, sin(x / 2) ** 2) for x in (0.7, 1.9))
+    expected = {
+        "0" * 16: a0 * b0, "0" * 15 + "1": a0 * b1, "1" * 15 + "0": a1 * b1, "1" * 16: a1 * b0,
+    }  # fmt: skip
+    (result,) = run(program, ResultType.COUNTS, shots=10_000).results
+    assert sum(result.counts.values()) == 10_000
+    drawn_from(result.counts, expected)
 
 
 def test_many_measurements_with_shots(run: Run) -> None:

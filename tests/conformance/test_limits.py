@@ -47,6 +47,15 @@ def test_a_dynamic_circuit_that_is_too_large(run: Run) -> None:
     assert caught.value.kind is ErrorKind.OUT_OF_MEMORY
 
 
+@pytest.mark.parametrize("shots", [0, 1_000_000])
+def test_wide_outcomes_are_counted(run: Run, shots: int) -> None:
+    program = QASM2 + "qreg q[16];creg c[8000];h q;t q[0];"
+    program += "".join(f"measure q[{q}]->c[{q}];" for q in range(16))
+    with pytest.raises(SimulationError, match="easure fewer bits") as caught:
+        run(program, ResultType.QUASI, shots=shots, memory_limit_bytes=GIB)
+    assert caught.value.kind is ErrorKind.OUT_OF_MEMORY
+
+
 def test_a_program_that_measures_nothing(run: Run) -> None:
     for program in (QASM2 + "qreg q[1];h q[0];", QASM2 + "qreg q[1];creg c[1];h q[0];"):
         with pytest.raises(SimulationError, match="measures nothing; add measurements or ask"):

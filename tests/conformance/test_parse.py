@@ -173,6 +173,18 @@ def test_errors_name_their_line(program: str, line: int) -> None:
     assert str(error).startswith(f"line {line}: ")
 
 
+def test_nothing_of_a_program_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    for text in ("qubit q;\nsecret secret secret;", "qubit q;\nbox { secret( }", "qubit § secret;"):
+        refused(QASM3 + text)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_shifts_by_more_than_any_number_has() -> None:
+    (branch,) = read(QASM3 + "qubit q;bit[2] c;if ((c << 3000000000) == 0) {x q;}").ops
+    assert isinstance(branch, Branch)
+    assert branch.condition.value({0: 1, 1: 1}) == 1
+
+
 @pytest.mark.parametrize(
     ("program", "construct"),
     [

@@ -204,7 +204,8 @@ class Stack:
     def check(self) -> None:
         """Fails when a process has ended that should run."""
         for name, process in self._processes.items():
-            assert process.poll() is None, f"{name} ended:\n{self.log(name)}"
+            code = process.poll()
+            assert code is None, f"{name} ended with {code}:\n{self.log(name)}"
 
     def log(self, name: str) -> str:
         """The end of a process' log."""

@@ -42,6 +42,7 @@ def test_celery_inspects_and_controls_workers(client: Client, stack: Stack, runn
     pool = stats[node]["pool"]
     assert pool["max-concurrency"] == 2
     assert set(pool["processes"]) == stack.slots("aer")
+    assert "task_acks_late" in stack.celery("inspect", "conf", "-d", node)
     assert "OK" in stack.celery("control", "disable_events", "-d", node)
     assert "OK" in stack.celery("control", "enable_events", "-d", node)
     running.cancel()

@@ -362,7 +362,7 @@ def test_all_engines_die_with_the_worker(serve: Serve, connect: Connect) -> None
     server.process.stdin.close()
     assert server.process.wait(10) == 0
     assert wait_until(lambda: not any(map(alive, engines)), 10)
-    assert busy.wait(10) == Exited(signal=signal.SIGKILL, code=0)
+    assert busy.wait(10) == Exited(signal=signal.SIGKILL, code=0, with_all=True)
 
 
 def test_all_engines_die_with_a_fork_server_that_is_killed(serve: Serve, connect: Connect) -> None:
@@ -372,7 +372,7 @@ def test_all_engines_die_with_a_fork_server_that_is_killed(serve: Serve, connect
     engines = server.engines()
     server.process.kill()
     assert wait_until(lambda: not any(map(alive, engines)), 10)
-    assert busy.wait(10) == Exited(signal=signal.SIGKILL, code=0)
+    assert busy.wait(10) == Exited(signal=signal.SIGKILL, code=0, with_all=True)
 
 
 def test_a_simulator_that_nobody_offers_ends_the_fork_server(serve: Serve) -> None:
