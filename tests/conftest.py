@@ -15,6 +15,13 @@ from tests.world import World, make_settings, make_world
 pytest_plugins = ["tests.services.fixtures"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the end-to-end tests, and all others, together in one process each."""
+    for item in items:
+        half = "e2e" if "e2e" in item.path.parts else "others"
+        item.add_marker(pytest.mark.xdist_group(half))
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file at the current schema, to be copied."""

@@ -137,6 +137,7 @@ def test_postgresql_makes_a_database_per_test(postgresql: PostgreSQL) -> None:
     assert count == (0,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_rabbitmq_keeps_durable_messages(rabbitmq: RabbitMQ, end: str) -> None:
     confirmed = {"confirm_publish": True}
@@ -176,6 +177,7 @@ def test_redis_keeps_data_only_when_told_to(
             assert client.get("key") == expected
 
 
+@pytest.mark.slow
 def test_stop_leaves_nothing(open_temporary: Path) -> None:
     shared_before = segments()
     others = {server.process.pid for server in descendants(os.getpid())}
@@ -254,6 +256,7 @@ def test_starting_twice_starts_once(redis_server: Redis) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_rabbitmq_takes_the_configuration_of_the_deployment(tmp_path: Path) -> None:
     lines = (ROOT / "deploy" / "rabbitmq.conf").read_text().splitlines()
     pairs = [line.split(" = ") for line in lines if line and not line.startswith("#")]
