@@ -50,9 +50,9 @@ _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH",
 # A fork server that dies sooner than this after its start is not started again.
 _STABLE_S: Final = 10.0
 
-
 # How long a thread may take to end, in seconds.
 _JOIN_S: Final = 2.0
+
 # While the database is away, in seconds.
 _RETRY_S: Final = 1.0
 
