@@ -9,6 +9,7 @@ import subprocess
 import sys
 from signal import pause
 
+from app.database import migrate
 from app.settings import load_settings
 from qdispatch.client import ADDRESS_VARIABLE, Client
 from qdispatch.errors import QDispatchError
@@ -68,7 +69,7 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _ready(options: argparse.Namespace) -> int:
-    from app.ready import wait_until_ready
+    from app.up import wait_until_ready
 
     settings = load_settings()
     targets = wait_until_ready(settings)
@@ -91,8 +92,6 @@ def _describe(target: TargetInfo) -> str:
 
 
 def _migrate(_options: argparse.Namespace) -> int:
-    from app.database import migrate
-
     migrate(load_settings())
     _say("the database is at the current schema")
     return 0

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from app.settings import Settings, SettingsError
 from app.store import Store, make_engine
 from qdispatch.errors import QDispatchError
-
-#: The newest revision of the schema. Alembic knows it too, but takes half a
-#: second to import, which no process that only opens the database need spend.
-HEAD: Final = "0001"
 
 _MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 
@@ -24,16 +23,11 @@ _LOCK: Final = 0x7164
 
 def migrate(settings: Settings) -> None:
     """Brings the database to the current schema; does nothing if it is there."""
-    from alembic import command
-    from alembic.config import Config
-
-    # It tells at INFO what database it found.
-    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+    _hush_alembic()
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     engine = make_engine(settings.database)
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    config = _config()
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -53,6 +47,7 @@ def open_store(settings: Settings) -> Store:
         SettingsError: The database was never migrated, or is of another version.
         UnavailableError: It does not answer.
     """
+    _hush_alembic()
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(make_engine(settings.database))
@@ -65,10 +60,22 @@ def open_store(settings: Settings) -> Store:
 
 
 def _check_revision(store: Store) -> None:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
     with store.read() as tx:
         current = tx.revision()
-    if current != HEAD:
+    if current != head:
         raise SettingsError(
-            f"the database is at revision {current or 'none'}, this version needs {HEAD}:"
+            f"the database is at revision {current or 'none'}, this version needs {head}:"
             " run `python -m app migrate`"
         )
+
+
+def _hush_alembic() -> None:
+    # It tells at INFO what database it found, each time it is asked for the revision.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -370,10 +371,7 @@ class Transaction:
 
     def revision(self) -> str | None:
         """The schema's revision; None if the database was never migrated."""
-        if not sa.inspect(self._connection).has_table("alembic_version"):
-            return None
-        found = self._connection.execute(sa.text("SELECT version_num FROM alembic_version"))
-        return found.scalar_one_or_none()
+        return MigrationContext.configure(self._connection).get_current_revision()
 
     def _one(self, statement: sa.Executable) -> JobRow | None:
         row = self._connection.execute(statement).mappings().one_or_none()

@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import sys
+import time
 from functools import partial
 from typing import Any, Final
 
@@ -17,10 +18,15 @@ from honcho.process import Process
 from app.database import migrate
 from app.lifeline import die_with_parent
 from app.settings import PROJECT, Settings, SettingsError
+from qdispatch.client import Client
+from qdispatch.errors import QDispatchError
+from qdispatch.model import TargetInfo
 
+_READY_S: Final = 120.0
 # How long processes may take to stop before they are killed; honcho's own
 # 5 s are short for a worker that ends its connections.
 _STOP_S: Final = 20
+_POLL_S: Final = 0.1
 
 
 class _Child(Process):  # type: ignore[misc]
@@ -104,3 +110,25 @@ def _check_flower(address: str) -> None:
 
 def _flower(host: str, port: str) -> list[str]:
     return ["celery", "-A", "tasks", "flower", f"--address={host}", f"--port={port}"]
+
+
+def wait_until_ready(settings: Settings) -> list[TargetInfo]:
+    """Waits until the server answers and every target has a worker.
+
+    Raises:
+        QDispatchError: That took too long.
+    """
+    until = time.monotonic() + _READY_S
+    with Client(settings.server.address, timeout_s=2.0) as client:
+        while True:
+            try:
+                targets = client.targets()
+            except QDispatchError:
+                targets = []
+            missing = [each.name for each in targets if not each.workers_online]
+            if targets and not missing:
+                return targets
+            if time.monotonic() > until:
+                waited_for = ", ".join(missing) or "the server"
+                raise QDispatchError(f"not ready after {_READY_S:g} s: {waited_for}")
+            time.sleep(_POLL_S)

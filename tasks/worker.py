@@ -50,8 +50,6 @@ _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH",
 # A fork server that dies sooner than this after its start is not started again.
 _STABLE_S: Final = 10.0
 
-# How long a thread may take to end, in seconds.
-_JOIN_S: Final = 2.0
 
 # While the database is away, in seconds.
 _RETRY_S: Final = 1.0
@@ -69,13 +67,9 @@ class _Worker:
         self._target = target
         self._stopping = False
         self._process = self._start_fork_server()
-        self._revoked: SimpleQueue[str | None] = SimpleQueue()
-        self._threads = (
-            Thread(target=self._cancel_revoked, name="revoked", daemon=True),
-            Thread(target=self._watch, name="fork server", daemon=True),
-        )
-        for thread in self._threads:
-            thread.start()
+        self._revoked: SimpleQueue[str] = SimpleQueue()
+        Thread(target=self._cancel_revoked, name="revoked", daemon=True).start()
+        Thread(target=self._watch, name="fork server", daemon=True).start()
 
     def _start_fork_server(self) -> subprocess.Popen[bytes]:
         threads = str(self._target.threads)
@@ -129,8 +123,6 @@ class _Worker:
     def _cancel_revoked(self) -> None:
         while True:
             job_id = self._revoked.get()
-            if job_id is None:
-                return
             try:
                 with closing(open_work(self.plan.settings)) as work:
                     work.cancel_pending(UUID(job_id))
@@ -148,10 +140,6 @@ class _Worker:
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()
-        self._revoked.put(None)
-        # A thread that is still there when the interpreter ends may abort it.
-        for thread in self._threads:
-            thread.join(_JOIN_S)
         shutil.rmtree(self.plan.fork_server.parent, ignore_errors=True)
         try:
             with closing(open_work(self.plan.settings)) as work:

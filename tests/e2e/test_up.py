@@ -111,11 +111,12 @@ def test_it_leaves_no_process_behind_when_killed(tmp_path: Path) -> None:
     assert_gone(family)
 
 
-def refused(stack: Stack, *command: str, **changes: str) -> str:
-    """What a command says that does not even start."""
+def test_a_port_that_is_taken_is_a_clear_message(tmp_path: Path, stack: Stack) -> None:
+    taken = stack.address
+    environment = {**stack.environment, "QDISPATCH_SERVER__ADDRESS": taken}
     done = subprocess.run(
-        [sys.executable, "-m", *command],
-        env={**stack.environment, **changes},
+        [sys.executable, "-m", "rpc"],
+        env=environment,
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -123,21 +124,36 @@ def refused(stack: Stack, *command: str, **changes: str) -> str:
         check=False,
     )
     assert done.returncode == 1
+    assert f"cannot listen on {taken}" in done.stderr
     assert "Traceback" not in done.stderr
-    return done.stderr
-
-
-def test_a_port_that_is_taken_is_a_clear_message(stack: Stack) -> None:
-    text = refused(stack, "rpc", QDISPATCH_SERVER__ADDRESS=stack.address)
-    assert f"cannot listen on {stack.address}" in text
 
 
 def test_targets_that_break_the_machines_limit_are_refused(stack: Stack) -> None:
-    text = refused(stack, "app", "up", QDISPATCH_MACHINE__MAX_SIMULATIONS="3")
-    assert "adds up to 4 (aer 2 + cirq 1 + pennylane 1)" in text
-    assert "max_simulations is 3" in text
+    environment = {**stack.environment, "QDISPATCH_MACHINE__MAX_SIMULATIONS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "up"],
+        env=environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "adds up to 4 (aer 2 + cirq 1 + pennylane 1)" in done.stderr
+    assert "max_simulations is 3" in done.stderr
 
 
 def test_an_open_dashboard_for_everybody_is_refused(stack: Stack) -> None:
-    text = refused(stack, "app", "up", "--flower", "0.0.0.0:5555")
-    assert "set FLOWER_BASIC_AUTH" in text
+    environment = {k: v for k, v in stack.environment.items() if k != "FLOWER_BASIC_AUTH"}
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "up", "--flower", "0.0.0.0:5555"],
+        env=environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "set FLOWER_BASIC_AUTH" in done.stderr
