@@ -74,7 +74,9 @@ def info_of(row: JobRow) -> JobInfo:
         created_at=row.created_at,
         started_at=row.started_at,
         finish_time=row.finish_time,
+        stopped_at=row.stopped_at,
         attempt=row.attempt,
+        faults=row.faults,
         worker=row.worker,
         error=None
         if row.error_kind is None

@@ -53,6 +53,7 @@ class StatusColumn(sa.types.TypeDecorator[JobStatus]):
 
 
 ACTIVE = "status IN ('pending', 'running')"
+LEASED = "lease_until IS NOT NULL"
 
 
 class JobRow(SQLModel, table=True):
@@ -68,6 +69,12 @@ class JobRow(SQLModel, table=True):
             "status",
             postgresql_where=sa.text(ACTIVE),
             sqlite_where=sa.text(ACTIVE),
+        ),
+        sa.Index(
+            "job_lease_idx",
+            "lease_until",
+            postgresql_where=sa.text(LEASED),
+            sqlite_where=sa.text(LEASED),
         ),
     )
 
@@ -104,6 +111,12 @@ class JobRow(SQLModel, table=True):
     simulating_s: float | None = None
     saving_s: float | None = None
     peak_memory_bytes: int = Field(default=0, sa_type=sa.BigInteger)
+    faults: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    not_before: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    stopped_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    result_bytes: int = Field(
+        default=0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": "0"}
+    )
 
 
 class ResultRow(SQLModel, table=True):
@@ -126,3 +139,13 @@ class WorkerRow(SQLModel, table=True):
     target: str
     concurrency: int
     seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class TargetRow(SQLModel, table=True):
+    """The state that operators put a target in; one without a row is active."""
+
+    __tablename__ = "target"
+
+    name: str = Field(primary_key=True)
+    state: str
+    changed_at: datetime = Field(sa_type=UtcDateTime)

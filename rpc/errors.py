@@ -19,6 +19,8 @@ CODES: Final[tuple[tuple[type[errors.QDispatchError], grpc.StatusCode], ...]] = 
     (errors.UnknownTargetError, grpc.StatusCode.NOT_FOUND),
     (errors.JobNotFoundError, grpc.StatusCode.NOT_FOUND),
     (errors.RequestConflictError, grpc.StatusCode.ALREADY_EXISTS),
+    (errors.TargetDrainedError, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.JobActiveError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.TooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (errors.UnavailableError, grpc.StatusCode.UNAVAILABLE),
 )

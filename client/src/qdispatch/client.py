@@ -284,6 +284,10 @@ def _translated(error: grpc.RpcError, address: str) -> errors.QDispatchError:
         return errors.JobNotFoundError(text, field=field)
     if code is grpc.StatusCode.ALREADY_EXISTS:
         return errors.RequestConflictError(text, field=field)
+    if code is grpc.StatusCode.FAILED_PRECONDITION:
+        if field.endswith("target"):
+            return errors.TargetDrainedError(text, field=field)
+        return errors.JobActiveError(text, field=field)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return errors.TooLargeError(text, field=field)
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):

@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from qdispatch.errors import InvalidJobError
 from qdispatch.model import (
+    Cancellation,
     CancelVerdict,
     JobError,
     JobInfo,
@@ -26,6 +27,7 @@ from qdispatch.model import (
     Result,
     ResultType,
     TargetInfo,
+    TargetState,
     Timings,
 )
 from qdispatch.v1 import qdispatch_pb2 as pb
@@ -44,6 +46,7 @@ STATUS = _numbers(JobStatus, "JOB_STATUS", dict(pb.JobStatus.items()))
 PROGRAM_FORMAT = _numbers(ProgramFormat, "PROGRAM_FORMAT", dict(pb.ProgramFormat.items()))
 RESULT_TYPE = _numbers(ResultType, "RESULT_TYPE", dict(pb.ResultType.items()))
 VERDICT = _numbers(CancelVerdict, "CANCEL_VERDICT", dict(pb.CancelVerdict.items()))
+TARGET_STATE = _numbers(TargetState, "TARGET_STATE", dict(pb.TargetState.items()))
 
 
 def _member(table: Mapping[E, int], number: int, field: str) -> E:
@@ -247,11 +250,14 @@ def encode_job(info: JobInfo) -> pb.Job:
         ),
         peak_memory_bytes=info.peak_memory_bytes,
         results=[encode_result(each) for each in info.results],
+        faults=info.faults,
     )
     if info.started_at is not None:
         message.started_at.CopyFrom(encode_time(info.started_at))
     if info.finish_time is not None:
         message.finish_time.CopyFrom(encode_time(info.finish_time))
+    if info.stopped_at is not None:
+        message.stopped_at.CopyFrom(encode_time(info.stopped_at))
     if info.error is not None:
         message.error.kind, message.error.message = info.error.kind, info.error.message
     return message
@@ -273,7 +279,9 @@ def decode_job(message: pb.Job) -> JobInfo:
         created_at=decode_time(message.created_at),
         started_at=decode_time(message.started_at) if message.HasField("started_at") else None,
         finish_time=decode_time(message.finish_time) if message.HasField("finish_time") else None,
+        stopped_at=decode_time(message.stopped_at) if message.HasField("stopped_at") else None,
         attempt=message.attempt,
+        faults=message.faults,
         worker=message.worker,
         error=JobError(kind=message.error.kind, message=message.error.message)
         if message.HasField("error")
@@ -296,6 +304,26 @@ def decode_verdict(number: int) -> CancelVerdict:
     return _member(VERDICT, number, "verdict")
 
 
+def encode_cancellation(cancellation: Cancellation) -> pb.Cancellation:
+    """The wire form of one of many cancellations."""
+    status = cancellation.status
+    return pb.Cancellation(
+        id=cancellation.id,
+        verdict=VERDICT[cancellation.verdict],  # type: ignore[arg-type]
+        status=pb.JOB_STATUS_UNSPECIFIED if status is None else STATUS[status],  # type: ignore[arg-type]
+    )
+
+
+def decode_cancellation(message: pb.Cancellation) -> Cancellation:
+    """One of many cancellations in a wire message."""
+    known = message.status != pb.JOB_STATUS_UNSPECIFIED
+    return Cancellation(
+        id=message.id,
+        verdict=decode_verdict(message.verdict),
+        status=_member(STATUS, message.status, "status") if known else None,
+    )
+
+
 def encode_target(target: TargetInfo) -> pb.Target:
     """The wire form of a target."""
     return pb.Target(
@@ -309,6 +337,7 @@ def encode_target(target: TargetInfo) -> pb.Target:
         running=target.running,
         max_time_limit_s=target.max_time_limit_s,
         default_time_limit_s=target.default_time_limit_s,
+        state=TARGET_STATE[target.state],  # type: ignore[arg-type]
     )
 
 
@@ -329,4 +358,6 @@ def decode_target(message: pb.Target) -> TargetInfo:
         running=message.running,
         max_time_limit_s=message.max_time_limit_s,
         default_time_limit_s=message.default_time_limit_s,
+        # A server of the version before has no states.
+        state=_member(TARGET_STATE, message.state or pb.TARGET_STATE_ACTIVE, "state"),
     )

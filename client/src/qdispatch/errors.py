@@ -7,6 +7,8 @@ QDispatchError
 |  |- UnknownTargetError   no target of that name
 |  |- JobNotFoundError     no job of that id
 |  |- RequestConflictError the request_id stands for another job
+|  |- TargetDrainedError   the target accepts no more jobs for now
+|  |- JobActiveError       the job is not final yet, and must be for this
 |  `- TooLargeError        over a size limit; the message says which
 |- UnavailableError        nobody answered, or a part is away; try again
 |- ServerError             a defect of the service; its log tells more
@@ -68,6 +70,14 @@ class JobNotFoundError(RequestError):
 
 class RequestConflictError(RequestError):
     """The request_id stands for a job with other content."""
+
+
+class TargetDrainedError(RequestError):
+    """The target is being drained by its operators: it accepts no more jobs."""
+
+
+class JobActiveError(RequestError):
+    """The job is not final yet; cancel it first, or wait."""
 
 
 class TooLargeError(RequestError):

@@ -87,7 +87,21 @@ class CancelVerdict(StrEnum):
     TOO_LATE = "too_late"
     """The job had ended before."""
     STOPPING = "stopping"
-    """The job is canceled, and its worker has been told to stop."""
+    """The job is canceled, and its worker has been told to stop; the job's
+    ``stopped_at`` is set once it has confirmed."""
+    NOT_FOUND = "not_found"
+    """There is no such job; only when many are canceled in one call."""
+
+
+class TargetState(StrEnum):
+    """What operators have put a target in."""
+
+    ACTIVE = "active"
+    """It accepts jobs and runs them."""
+    PAUSED = "paused"
+    """It accepts jobs and starts none; what runs goes on."""
+    DRAINED = "drained"
+    """It accepts no job, and runs those that it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +232,8 @@ class JobInfo:
     """When it reached a final status, UTC."""
     attempt: int = 0
     """How often a worker has claimed it."""
+    faults: int = 0
+    """How many attempts ended in a crash of the simulator or the loss of the worker."""
     worker: str = ""
     """Node name of the worker that claimed it last."""
     error: JobError | None = None
@@ -230,6 +246,9 @@ class JobInfo:
     """Where the time went."""
     peak_memory_bytes: int = 0
     """Peak resident memory of the engine during this run, in bytes."""
+    stopped_at: datetime | None = None
+    """When the worker of a job that was canceled while it ran confirmed that
+    its simulation has ended, UTC."""
     results: tuple[Result, ...] = ()
     """Only when asked for, and only of a finished job."""
 
@@ -253,3 +272,16 @@ class TargetInfo:
     """The most that ``time_limit_s`` may be."""
     default_time_limit_s: float = math.inf
     """What ``time_limit_s`` is when unset."""
+    state: TargetState = TargetState.ACTIVE
+    """What operators have put it in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancellation:
+    """What canceling one of many jobs came to."""
+
+    id: str
+    """As it was given."""
+    verdict: CancelVerdict
+    status: JobStatus | None = None
+    """The job's status now; None if there is no such job."""

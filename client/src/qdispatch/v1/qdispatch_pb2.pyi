@@ -37,6 +37,14 @@ class CancelVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CANCEL_VERDICT_STOPPED_RUNNING: _ClassVar[CancelVerdict]
     CANCEL_VERDICT_TOO_LATE: _ClassVar[CancelVerdict]
     CANCEL_VERDICT_STOPPING: _ClassVar[CancelVerdict]
+    CANCEL_VERDICT_NOT_FOUND: _ClassVar[CancelVerdict]
+
+class TargetState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TARGET_STATE_UNSPECIFIED: _ClassVar[TargetState]
+    TARGET_STATE_ACTIVE: _ClassVar[TargetState]
+    TARGET_STATE_PAUSED: _ClassVar[TargetState]
+    TARGET_STATE_DRAINED: _ClassVar[TargetState]
 JOB_STATUS_UNSPECIFIED: JobStatus
 JOB_STATUS_PENDING: JobStatus
 JOB_STATUS_RUNNING: JobStatus
@@ -55,6 +63,11 @@ CANCEL_VERDICT_REMOVED_FROM_QUEUE: CancelVerdict
 CANCEL_VERDICT_STOPPED_RUNNING: CancelVerdict
 CANCEL_VERDICT_TOO_LATE: CancelVerdict
 CANCEL_VERDICT_STOPPING: CancelVerdict
+CANCEL_VERDICT_NOT_FOUND: CancelVerdict
+TARGET_STATE_UNSPECIFIED: TargetState
+TARGET_STATE_ACTIVE: TargetState
+TARGET_STATE_PAUSED: TargetState
+TARGET_STATE_DRAINED: TargetState
 
 class JobSpec(_message.Message):
     __slots__ = ("program", "program_format", "target", "framework", "n_qubits", "depth", "submission_date", "result_types", "shots", "seed", "observables", "extra", "time_limit_s", "tags")
@@ -105,7 +118,7 @@ class PauliTerm(_message.Message):
     def __init__(self, paulis: _Optional[str] = ..., qubits: _Optional[_Iterable[int]] = ..., coefficient: _Optional[float] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results")
+    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results", "stopped_at", "faults")
     ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +135,8 @@ class Job(_message.Message):
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_AT_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     owner: str
     request_id: str
@@ -138,7 +153,9 @@ class Job(_message.Message):
     timings: Timings
     peak_memory_bytes: int
     results: _containers.RepeatedCompositeFieldContainer[Result]
-    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ...) -> None: ...
+    stopped_at: _timestamp_pb2.Timestamp
+    faults: int
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[int] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("kind", "message")
@@ -248,8 +265,40 @@ class CancelJobResponse(_message.Message):
     job: Job
     def __init__(self, verdict: _Optional[_Union[CancelVerdict, str]] = ..., job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
+class CancelJobsRequest(_message.Message):
+    __slots__ = ("ids",)
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CancelJobsResponse(_message.Message):
+    __slots__ = ("cancellations",)
+    CANCELLATIONS_FIELD_NUMBER: _ClassVar[int]
+    cancellations: _containers.RepeatedCompositeFieldContainer[Cancellation]
+    def __init__(self, cancellations: _Optional[_Iterable[_Union[Cancellation, _Mapping]]] = ...) -> None: ...
+
+class Cancellation(_message.Message):
+    __slots__ = ("id", "verdict", "status")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    verdict: CancelVerdict
+    status: JobStatus
+    def __init__(self, id: _Optional[str] = ..., verdict: _Optional[_Union[CancelVerdict, str]] = ..., status: _Optional[_Union[JobStatus, str]] = ...) -> None: ...
+
+class DeleteJobRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class DeleteJobResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class Target(_message.Message):
-    __slots__ = ("name", "simulator", "program_formats", "max_qubits", "result_types", "workers_online", "queue_length", "running", "max_time_limit_s", "default_time_limit_s")
+    __slots__ = ("name", "simulator", "program_formats", "max_qubits", "result_types", "workers_online", "queue_length", "running", "max_time_limit_s", "default_time_limit_s", "state")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SIMULATOR_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FORMATS_FIELD_NUMBER: _ClassVar[int]
@@ -260,6 +309,7 @@ class Target(_message.Message):
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     MAX_TIME_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_TIME_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     name: str
     simulator: str
     program_formats: _containers.RepeatedScalarFieldContainer[ProgramFormat]
@@ -270,7 +320,8 @@ class Target(_message.Message):
     running: int
     max_time_limit_s: float
     default_time_limit_s: float
-    def __init__(self, name: _Optional[str] = ..., simulator: _Optional[str] = ..., program_formats: _Optional[_Iterable[_Union[ProgramFormat, str]]] = ..., max_qubits: _Optional[int] = ..., result_types: _Optional[_Iterable[_Union[ResultType, str]]] = ..., workers_online: _Optional[int] = ..., queue_length: _Optional[int] = ..., running: _Optional[int] = ..., max_time_limit_s: _Optional[float] = ..., default_time_limit_s: _Optional[float] = ...) -> None: ...
+    state: TargetState
+    def __init__(self, name: _Optional[str] = ..., simulator: _Optional[str] = ..., program_formats: _Optional[_Iterable[_Union[ProgramFormat, str]]] = ..., max_qubits: _Optional[int] = ..., result_types: _Optional[_Iterable[_Union[ResultType, str]]] = ..., workers_online: _Optional[int] = ..., queue_length: _Optional[int] = ..., running: _Optional[int] = ..., max_time_limit_s: _Optional[float] = ..., default_time_limit_s: _Optional[float] = ..., state: _Optional[_Union[TargetState, str]] = ...) -> None: ...
 
 class ListTargetsRequest(_message.Message):
     __slots__ = ()

@@ -50,6 +50,16 @@ class QDispatchStub(object):
                 request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobResponse.FromString,
                 _registered_method=True)
+        self.CancelJobs = channel.unary_unary(
+                '/qdispatch.v1.QDispatch/CancelJobs',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobsRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobsResponse.FromString,
+                _registered_method=True)
+        self.DeleteJob = channel.unary_unary(
+                '/qdispatch.v1.QDispatch/DeleteJob',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobResponse.FromString,
+                _registered_method=True)
         self.ListTargets = channel.unary_unary(
                 '/qdispatch.v1.QDispatch/ListTargets',
                 request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.ListTargetsRequest.SerializeToString,
@@ -83,6 +93,20 @@ class QDispatchServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelJobs(self, request, context):
+        """Cancels many jobs, each with a verdict of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteJob(self, request, context):
+        """Deletes a final job with its results, for good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTargets(self, request, context):
         """Lists the simulators that this service offers, and their load.
         """
@@ -107,6 +131,16 @@ def add_QDispatchServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobRequest.FromString,
                     response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'CancelJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJobs,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobsRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobsResponse.SerializeToString,
+            ),
+            'DeleteJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteJob,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobResponse.SerializeToString,
             ),
             'ListTargets': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTargets,
@@ -196,6 +230,60 @@ class QDispatch(object):
             '/qdispatch.v1.QDispatch/CancelJob',
             qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobRequest.SerializeToString,
             qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/CancelJobs',
+            qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobsRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.CancelJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/DeleteJob',
+            qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobResponse.FromString,
             options,
             channel_credentials,
             insecure,
