@@ -187,7 +187,7 @@ class _Link:
     def drop(self) -> None:
         """Ends the connection without a word to the broker, which may not listen."""
         if self._connection is not None:
-            self._connection.collapse()
+            self._connection.collect()
             self._connection = None
 
     def _connected(self) -> Connection:

@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 from multiprocessing.connection import Connection, wait
@@ -72,7 +72,7 @@ class Exited:
     """Whether the fork server is gone too, or does not tell."""
     out_of_memory: bool = False
     """Whether the kernel killed it for want of memory, or it was close to its limit."""
-    peak_bytes: int = 0
+    peak_bytes: int = field(default=0, compare=False)
     """The most resident memory that it was seen with."""
 
     def __str__(self) -> str:
