@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.ports import Dispatch
 from app.rows import ACTIVE, LEASED, JobRow, ResultRow, WorkerRow
+from app.watchdog import Watchdog
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus
 
@@ -30,6 +31,9 @@ _log = logging.getLogger(__name__)
 # How long a call waits for a database that does not answer, in seconds.
 CONNECT_TIMEOUT_S = 3
 SQLITE_BUSY_S = 30
+# The longest that one transaction may take, in seconds; the largest results
+# take a second or two.
+TRANSACTION_S = 10.0
 
 
 def make_engine(url: str) -> sa.Engine:
@@ -47,7 +51,6 @@ def make_engine(url: str) -> sa.Engine:
         return engine
     return sa.create_engine(
         url,
-        pool_pre_ping=True,
         pool_timeout=CONNECT_TIMEOUT_S,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -82,6 +85,10 @@ class Store:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        # A file does not fall silent.
+        self._watchdog = (
+            Watchdog(engine, TRANSACTION_S) if engine.dialect.name == "postgresql" else None
+        )
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -105,6 +112,8 @@ class Store:
 
     def close(self) -> None:
         """Closes all connections."""
+        if self._watchdog is not None:
+            self._watchdog.close()
         self.engine.dispose()
 
 
