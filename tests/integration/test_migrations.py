@@ -17,6 +17,7 @@ from app import database
 from app.database import migrate, open_store
 from app.rows import JobRow
 from app.settings import Settings, SettingsError
+from app.store import JOB
 from qdispatch.errors import UnavailableError
 from tests.services import PostgreSQL
 from tests.services.process import free_port
@@ -100,7 +101,9 @@ def test_the_version_before_goes_on_working_while_and_after_it_is_migrated(
 ) -> None:
     migrate(settings, "0001")
     # What a process of the version before knows of the table, all its life.
-    old_job = sa.Table("job", sa.MetaData(), autoload_with=engine)
+    names = {each["name"] for each in sa.inspect(engine).get_columns("job")}
+    columns = [sa.Column(each.name, each.type) for each in JOB.c if each.name in names]
+    old_job = sa.Table("job", sa.MetaData(), *columns)
     before, after = uuid4(), uuid4()
     insert_as_before(engine, old_job, before)
     migrate(settings)
