@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _ENOUGH: Final = 10**9
 _REFERENCE_S: Final = 120.0
 # How long the number of active jobs may stay as it is, once all is healed.
-_STUCK_S: Final = 90.0
+_STUCK_S: Final = 60.0
 _EMPTY_S: Final = 60.0
 
 
@@ -152,8 +152,8 @@ class Experiment:
             number = options.jobs if options.seconds is None else load.given
             in_time = load.finish(number, options.settle_s)
             _log.info("%d jobs, %s", load.given, "settled" if in_time else "NOT settled")
-            self._settle(monitor)
-            self._clean(installation, kept["sweep"])
+            if self._settle(monitor):
+                self._clean(installation, kept["sweep"])
         finally:
             saboteur.heal()
             load.stop()
@@ -161,8 +161,8 @@ class Experiment:
                 if keeper.ended_by_itself:
                     self._report.restarts[name] = keeper.ended_by_itself
 
-    def _settle(self, monitor: Monitor) -> None:
-        """Waits until every job is final, as long as there is progress."""
+    def _settle(self, monitor: Monitor) -> bool:
+        """Waits until every job is final, as long as there is progress; whether all are."""
         until = time.monotonic() + self._options.settle_s
         while time.monotonic() < until:
             before = monitor.count_active()
@@ -170,7 +170,9 @@ class Experiment:
                 lambda n=before: monitor.count_active() != n, _STUCK_S, poll_s=0.2
             ):
                 break
-        _log.info("%d jobs are not final", monitor.count_active())
+        left = monitor.count_active()
+        _log.info("%d jobs are not final", left)
+        return not left
 
     def _clean(self, installation: Installation, sweep: Keeper) -> None:
         """Gives the service the time it claims to need for cleaning up."""

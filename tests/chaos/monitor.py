@@ -13,8 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from app.rows import ACTIVE
 from app.store import JOB, RESULT, WORKER, make_engine
 from qdispatch.model import JobStatus
+from tests.services.process import wait_until
 
 _LOOK_S: Final = 0.1
+_PATIENCE_S: Final = 60.0
 
 
 class Monitor:
@@ -58,15 +60,31 @@ class Monitor:
         results = (
             sa.select(sa.func.count()).where(RESULT.c.job_id == JOB.c.id).scalar_subquery()
         ).label("results")
-        return self._all(sa.select(JOB, results).order_by(JOB.c.id))
+        return self._patiently(sa.select(JOB, results).order_by(JOB.c.id))
 
     def workers(self) -> list[Mapping[str, Any]]:
         """The workers that have reported, and not left."""
-        return self._all(sa.select(WORKER))
+        return self._patiently(sa.select(WORKER))
 
     def count_active(self) -> int:
         """How many jobs are not final, asked now."""
-        return int(self._all(sa.select(sa.func.count().label("n")).where(sa.text(ACTIVE)))[0]["n"])
+        number = sa.select(sa.func.count().label("n")).select_from(JOB).where(sa.text(ACTIVE))
+        return int(self._patiently(number)[0]["n"])
+
+    def _patiently(self, statement: sa.Select[Any]) -> list[Mapping[str, Any]]:
+        """For when all is healed, but the database may be on its way up still."""
+        found: list[list[Mapping[str, Any]]] = []
+
+        def answered() -> bool:
+            try:
+                found.append(self._all(statement))
+            except DBAPIError:
+                return False
+            return True
+
+        if not wait_until(answered, _PATIENCE_S, poll_s=0.5):
+            raise TimeoutError("the database does not answer")
+        return found[0]
 
     def _all(self, statement: sa.Select[Any]) -> list[Mapping[str, Any]]:
         with self._engine.connect() as connection:
