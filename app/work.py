@@ -11,7 +11,7 @@ from app.ports import Clock
 from app.programs import Programs
 from app.records import spec_of
 from app.rows import WorkerRow
-from app.store import Store
+from app.store import JobGoneError, Store
 from qdispatch.model import JobStatus
 
 
@@ -36,10 +36,15 @@ class WorkService:
         self.lease_s = lease_s
 
     def claim(self, job_id: UUID, worker: str) -> Claim | None:
-        """Gives a pending job to a worker; None if it is not to be run (any more)."""
+        """Gives a pending job to a worker; None if it is not to be run (any more, or for now).
+
+        A job of a paused target is for the sweep to send again after the pause.
+        """
         now = self._clock()
         with self._store.write() as tx:
             row = tx.claim(job_id, worker=worker, now=now, lease_until=self._lease(now))
+            if row is None:
+                tx.hold_back(job_id)
         if row is None:
             return None
         return Claim(job_id=job_id, attempt=row.attempt, spec=spec_of(row))
@@ -73,7 +78,7 @@ class WorkService:
                 )
                 if row is None:
                     raise _GivenAwayError  # noqa: TRY301 - rolls back
-        except _GivenAwayError:
+        except (_GivenAwayError, JobGoneError):
             return False
         self._programs.delete(claim.job_id)
         return True

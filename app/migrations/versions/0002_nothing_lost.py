@@ -30,6 +30,19 @@ def upgrade() -> None:
         postgresql_where=sa.text("lease_until IS NOT NULL"),
         sqlite_where=sa.text("lease_until IS NOT NULL"),
     )
+    # What was finished before counts for the retention by size as well.
+    op.execute(
+        "UPDATE job SET result_bytes ="
+        " (SELECT coalesce(sum(length(value)), 0) FROM result WHERE result.job_id = job.id)"
+        " WHERE status = 'finished'"
+    )
+    op.create_index(
+        "job_result_bytes_idx",
+        "job",
+        ["result_bytes"],
+        postgresql_where=sa.text("result_bytes > 0"),
+        sqlite_where=sa.text("result_bytes > 0"),
+    )
     op.create_table(
         "target",
         sa.Column("name", sa.String(), primary_key=True),
@@ -40,6 +53,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("target")
+    op.drop_index("job_result_bytes_idx", "job")
     op.drop_index("job_lease_idx", "job")
     with op.batch_alter_table("job") as job:
         for name in ("result_bytes", "stopped_at", "not_before", "faults"):
