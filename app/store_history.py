@@ -1,4 +1,4 @@
-"""The SQL about jobs that have ended: finding the oldest, and deleting for good."""
+"""The SQL about the history: how much there is of it, what is oldest, and deleting for good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from app.rows import HAS_RESULTS, JOB
+from app.rows import ACTIVE, HAS_RESULTS, JOB
 from qdispatch.model import JobStatus
 
 FINAL: Final = tuple(status for status in JobStatus if status.is_final)
@@ -46,6 +46,17 @@ class HistoryStatements:
             .limit(limit)
         )
         return [PastJob(**row) for row in rows.mappings()]
+
+    def count(self) -> int:
+        """How many jobs there are, in any status."""
+        return int(
+            self._connection.execute(sa.select(sa.func.count()).select_from(JOB)).scalar_one()
+        )
+
+    def active(self) -> Sequence[UUID]:
+        """The jobs that are not history yet."""
+        active = sa.literal_column(ACTIVE, sa.Boolean())
+        return self._connection.execute(sa.select(JOB.c.id).where(active)).scalars().all()
 
     def result_bytes(self) -> int:
         """What the results of all jobs take, as they are encoded, in bytes."""
