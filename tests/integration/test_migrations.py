@@ -12,12 +12,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from app.database import migrate, open_store
+from app.jobs import EncodedResult
 from app.rows import JobRow
 from app.settings import Settings, SettingsError
 from qdispatch.errors import UnavailableError
+from qdispatch.model import JobStatus
 from tests.services import PostgreSQL
 from tests.services.process import free_port
-from tests.world import make_settings, make_world
+from tests.world import counts, finished, make_settings, make_world
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -64,6 +66,31 @@ def test_a_second_migration_changes_nothing(settings: Settings) -> None:
     migrate(settings)
     world = make_world(settings)
     assert world.info(job_id).id == str(job_id)
+    world.store.close()
+
+
+def test_results_from_before_0002_are_added_up(settings: Settings, engine: sa.Engine) -> None:
+    """The schema of 0001 with rows in it, brought up to date."""
+    migrate(settings)
+    world = make_world(settings)
+    claim = world.running()
+    results = (counts({"0": 1}), EncodedResult(result_type="quasi", point=0, value=bytes(1000)))
+    world.work.finish(claim, finished(results=results))
+    failed = world.job_in(JobStatus.FAILED)
+    world.store.close()
+    with engine.begin() as connection:
+        for index in ("job_lease_idx", "job_result_bytes_idx"):
+            connection.execute(sa.text(f"DROP INDEX {index}"))
+        connection.execute(sa.text("DROP TABLE target"))
+        for name in ("faults", "not_before", "stopped_at", "result_bytes"):
+            connection.execute(sa.text(f"ALTER TABLE job DROP COLUMN {name}"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+    migrate(settings)
+    world = make_world(settings)
+    with world.store.read() as tx:
+        rows = [tx.job(each) for each in (claim.job_id, failed)]
+        assert tx.history.result_bytes() == 1000 + len(results[0].value)
+    assert [row and row.result_bytes for row in rows] == [1000 + len(results[0].value), 0]
     world.store.close()
 
 
