@@ -30,12 +30,8 @@ def upgrade() -> None:
         postgresql_where=sa.text("lease_until IS NOT NULL"),
         sqlite_where=sa.text("lease_until IS NOT NULL"),
     )
-    # What was finished before counts for the retention by size as well.
-    op.execute(
-        "UPDATE job SET result_bytes ="
-        " (SELECT coalesce(sum(length(value)), 0) FROM result WHERE result.job_id = job.id)"
-        " WHERE status = 'finished'"
-    )
+    # What was finished before counts nothing in the retention by size, but is
+    # the oldest, and goes first.
     op.create_index(
         "job_result_bytes_idx",
         "job",
