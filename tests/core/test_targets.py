@@ -125,6 +125,16 @@ def test_after_the_pause_every_job_is_sent_whatever_became_of_its_message(world:
         assert world.work.finish(world.claim(job_id), finished())
 
 
+def test_what_the_broker_lost_during_a_pause_is_sent_after_it(world: World) -> None:
+    job_id = world.submit()
+    note_sent(world, job_id)
+    world.targets.set_state("aer", PAUSED)
+    world.clock.advance(1000)
+    assert world.upkeep.resend_lost() == 0
+    world.targets.set_state("aer", ACTIVE)
+    assert world.upkeep.resend_lost() == 1
+
+
 def test_a_job_that_runs_goes_on_through_a_pause(world: World) -> None:
     claim = world.running()
     world.targets.set_state("aer", PAUSED)
