@@ -152,7 +152,7 @@ def _back_up(options: argparse.Namespace) -> int:
     from app.backup import back_up
 
     backup = back_up(load_settings(), options.folder, clock=utc_now)
-    sys.stdout.write(f"backed up {_described(backup)} to {options.folder}\n")
+    sys.stdout.write(f"backed up to {options.folder}: {_described(backup)}\n")
     return 0
 
 

@@ -154,7 +154,7 @@ def test_backup_and_restore(
     world.programs.delete(lost)
     folder = str(tmp_path / "backup")
     described = "3 jobs, 2 of them not final (1 of these without a program: to fail)"
-    assert run("backup", folder) == (0, f"backed up {described} to {folder}\n", "")
+    assert run("backup", folder) == (0, f"backed up to {folder}: {described}\n", "")
     code, printed, complaint = run("backup", folder)
     assert (code, printed) == (1, "")
     assert complaint == f"qdispatch: {folder} is not empty; name a new folder\n"
