@@ -348,8 +348,10 @@ class Transport(virtual.Transport):
     default_port = 0
     driver_type = driver_name = SCHEME
     polling_interval = 0.01
+    # A worker so has the pool that gives each child a pipe of its own: a child
+    # killed while it waits at the one they would share keeps its lock for good.
     implements = virtual.Transport.implements.extend(
-        exchange_type=frozenset(["direct", "topic", "fanout"])
+        asynchronous=True, exchange_type=frozenset(["direct", "topic", "fanout"])
     )
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
@@ -370,6 +372,15 @@ class Transport(virtual.Transport):
                 (self.root / part).mkdir(parents=True, exist_ok=True)
             self._own = _Connection(self.root)
         return self._own
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Has a worker's event loop look for messages."""
+        loop.call_repeatedly(self.polling_interval, self._deliver_all, connection)
+
+    def _deliver_all(self, connection: Any) -> None:
+        with suppress(TimeoutError):
+            while True:
+                super().drain_events(connection, timeout=0)
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
         """Delivers a message, or raises a timeout.

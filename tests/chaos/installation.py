@@ -97,7 +97,9 @@ class Installation:
             self.services.start()
         self.stack = Stack(folder, self.services, settings=SETTINGS, targets=(*TARGETS, STUB))
         self.stack.environment |= {
-            "PYTHONPATH": os.pathsep.join((str(self._plugin()), os.environ.get("PYTHONPATH", ""))),
+            "PYTHONPATH": os.pathsep.join(
+                (str(install_stub(self.folder / "site")), os.environ.get("PYTHONPATH", ""))
+            ),
             "TMPDIR": str(self.temporary),
         }
         if self.services is not None:
@@ -123,20 +125,6 @@ class Installation:
             disks["postgresql"] = Disk(self.services.postgresql.data, _POSTGRESQL_MIB)
         return disks
 
-    def _plugin(self) -> Path:
-        """A folder with an installed distribution that names the stub simulator."""
-        site = self.folder / "site"
-        information = site / "qdispatch_stub-1.0.dist-info"
-        information.mkdir(parents=True)
-        shutil.copy(PROJECT / "tests" / "plugin" / "stub_simulator.py", site)
-        (information / "METADATA").write_text(
-            "Metadata-Version: 2.1\nName: qdispatch-stub\nVersion: 1.0\n"
-        )
-        (information / "entry_points.txt").write_text(
-            "[qdispatch.simulators]\nstub = stub_simulator:StubSimulator\n"
-        )
-        return site
-
     def _connect(self, services: Services) -> None:
         """Gives every process URLs that lead through links of its own."""
         of_all: dict[str, dict[str, str]] = {}
@@ -148,3 +136,17 @@ class Installation:
             url = re.sub(rf":{server_port}/", f":{port}/", self.stack.environment[variable])
             of_all.setdefault(component, {})[variable] = url
         self.stack.environments = {part: of_all.get(part, of_all["worker"]) for part in self.parts}
+
+
+def install_stub(site: Path) -> Path:
+    """Makes a folder with an installed distribution that names the stub simulator."""
+    information = site / "qdispatch_stub-1.0.dist-info"
+    information.mkdir(parents=True)
+    shutil.copy(PROJECT / "tests" / "plugin" / "stub_simulator.py", site)
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: qdispatch-stub\nVersion: 1.0\n"
+    )
+    (information / "entry_points.txt").write_text(
+        "[qdispatch.simulators]\nstub = stub_simulator:StubSimulator\n"
+    )
+    return site
