@@ -33,6 +33,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url: str = request.getfixturevalue("migrated_postgresql")
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        connection.execute(sa.text("TRUNCATE job, result, worker"))
+        connection.execute(sa.text("TRUNCATE job, result, worker, target"))
     engine.dispose()
     return url
