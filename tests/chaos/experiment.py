@@ -126,6 +126,7 @@ class Experiment:
             saboteur=saboteur,
             monitor=monitor,
             report=self._report,
+            employ=load.add,
         )
         began = time.monotonic()
 

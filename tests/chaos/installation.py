@@ -100,6 +100,7 @@ class Installation:
             "PYTHONPATH": os.pathsep.join((str(self._plugin()), os.environ.get("PYTHONPATH", ""))),
             "TMPDIR": str(self.temporary),
         }
+        self.stack.environment.pop("GRPC_ENABLE_FORK_SUPPORT", None)
         if self.services is not None:
             self._connect(self.services)
         self.stack.start()
