@@ -15,8 +15,8 @@ from tests.chaos.proxy import Proxies
 from tests.e2e.stack import PROJECT, Stack
 from tests.services.together import Services
 
-# Leases and sweeps are quick, so that what they mend is mended within the
-# run; a job may be started so often that no fault costs it its life.
+# Leases, sweeps and back-offs are quick, so that what they mend is mended
+# within the run; a job survives more faults than will ever hit one.
 SETTINGS: Final = """
 data_dir = "{data_dir}"
 
@@ -25,10 +25,12 @@ address = "127.0.0.1:{port}"
 max_shots = 1_000_000
 
 [jobs]
-max_attempts = 25
+max_attempts = 10
+retry_delay_s = 0.05
 lease_s = 6.0
 sweep_interval_s = 0.5
 resend_after_s = 1.0
+lost_after_s = 3.0
 orphan_after_s = 30.0
 
 [machine]
