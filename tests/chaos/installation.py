@@ -61,6 +61,8 @@ concurrency = 2
 time_limit_s = 300.0
 """
 
+#: Of the settings: so many faults end a job.
+MAX_ATTEMPTS: Final = 10
 #: How old a program file without a job gets before the sweep removes it.
 ORPHAN_AFTER_S: Final = 30.0
 
