@@ -37,6 +37,7 @@ from app.database import open_store
 from app.settings import Settings, SettingsError, TargetSettings
 from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
+from tasks import pool
 from tasks.celery import app, settings
 from tasks.dispatch import RUN_JOB, WAKE_SIGNAL
 from tasks.machine import reserve
@@ -206,7 +207,8 @@ def _or_exit(handler: Callable[..., None]) -> Callable[..., None]:
 @signals.celeryd_init.connect
 @_or_exit
 def _take_settings(instance: Any, conf: Any, options: dict[str, Any], **_: object) -> None:
-    """Before Celery sets the worker up: target, concurrency and node name."""
+    """Before Celery sets the worker up: target, concurrency, node name and pool."""
+    pool.install()
     target = _only_target(options.get("queues"), settings)
     conf.worker_concurrency = settings.targets[target].concurrency
     name, _, host = instance.hostname.partition("@")
