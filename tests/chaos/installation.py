@@ -15,8 +15,8 @@ from tests.chaos.proxy import Proxies
 from tests.e2e.stack import PROJECT, Stack
 from tests.services.together import Services
 
-# Leases and sweeps are quick, so that what they mend is mended within the
-# run; a job may be started so often that no fault costs it its life.
+# Leases, sweeps and back-offs are quick, so that what they mend is mended
+# within the run; a job survives more faults than will ever hit one.
 SETTINGS: Final = """
 data_dir = "{data_dir}"
 
@@ -25,10 +25,12 @@ address = "127.0.0.1:{port}"
 max_shots = 1_000_000
 
 [jobs]
-max_attempts = 25
+max_attempts = 10
+retry_delay_s = 0.05
 lease_s = 6.0
 sweep_interval_s = 0.5
 resend_after_s = 1.0
+lost_after_s = 3.0
 orphan_after_s = 30.0
 
 [machine]
@@ -59,6 +61,8 @@ concurrency = 2
 time_limit_s = 300.0
 """
 
+#: Of the settings: so many faults end a job.
+MAX_ATTEMPTS: Final = 10
 #: How old a program file without a job gets before the sweep removes it.
 ORPHAN_AFTER_S: Final = 30.0
 
@@ -102,6 +106,7 @@ class Installation:
             ),
             "TMPDIR": str(self.temporary),
         }
+        self.stack.environment.pop("GRPC_ENABLE_FORK_SUPPORT", None)
         if self.services is not None:
             self._connect(self.services)
         self.stack.start()
