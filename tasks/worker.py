@@ -56,6 +56,9 @@ _STABLE_S: Final = 10.0
 # While the database is away, in seconds.
 _RETRY_S: Final = 1.0
 
+# How its folder for sockets is called, before its process' number.
+_FOLDER: Final = "qdispatch-worker-"
+
 # How long the end of a worker waits for its threads, in seconds.
 _CLOSE_S: Final = 3.0
 
@@ -245,7 +248,8 @@ def _start(sender: Any, **_: object) -> None:
     leaving, announce = os.pipe2(os.O_CLOEXEC)
     overdue, end = os.pipe2(os.O_CLOEXEC)
     # A Unix socket's path may not be long, so it is not in the data directory.
-    folder = Path(tempfile.mkdtemp(prefix="qdispatch-"))
+    _remove_folders_of_the_dead()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
     plan = SlotPlan(
         settings=settings,
         worker=sender.hostname,
@@ -262,6 +266,14 @@ def _start(sender: Any, **_: object) -> None:
         worker.give_up_later()
 
     signals.worker_shutting_down.connect(leave, weak=False, dispatch_uid="leaving")
+
+
+def _remove_folders_of_the_dead() -> None:
+    """Where worker and fork server were killed at once, nobody else does it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reserve(wanted: int, worker: str) -> None:
