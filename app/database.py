@@ -10,19 +10,31 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError
 
 from app.settings import Settings, SettingsError
 from app.store import Store, make_engine
-from qdispatch.errors import QDispatchError
+from qdispatch.errors import QDispatchError, UnavailableError
 
 _MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 
 # Any number will do, as long as every migration takes the same.
 _LOCK: Final = 0x7164
+_LOCK_WAIT_S: Final = 5
 
 
-def migrate(settings: Settings) -> None:
-    """Brings the database to the current schema; does nothing if it is there."""
+def migrate(settings: Settings, revision: str = "head") -> None:
+    """Brings the database to the current schema; does nothing if it is there.
+
+    Server and workers may go on meanwhile.
+
+    Args:
+        settings: Where the database is.
+        revision: The schema to stop at.
+
+    Raises:
+        UnavailableError: The database does not answer, or a table is in use.
+    """
     _hush_alembic()
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -34,8 +46,15 @@ def migrate(settings: Settings) -> None:
                 # Two migrations that start together run one after the other;
                 # SQLite's write lock does the same.
                 connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+                # A change that waits for a table keeps everybody else from it.
+                connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
+    except OperationalError as error:
+        text = " ".join(str(error.orig).split())
+        raise UnavailableError(
+            f"the database is away, or a table is in use; try again: {text}"
+        ) from error
     finally:
         engine.dispose()
 
@@ -44,7 +63,7 @@ def open_store(settings: Settings) -> Store:
     """The store of a migrated database.
 
     Raises:
-        SettingsError: The database was never migrated, or is of another version.
+        SettingsError: The database was never migrated, or is of an older version.
         UnavailableError: It does not answer.
     """
     _hush_alembic()
@@ -63,7 +82,9 @@ def _check_revision(store: Store) -> None:
     head = ScriptDirectory.from_config(_config()).get_current_head()
     with store.read() as tx:
         current = tx.revision()
-    if current != head:
+    # Migrations only add, so that the version before goes on working beside a
+    # newer one; revisions are numbers of four digits.
+    if current is None or head is None or current < head:
         raise SettingsError(
             f"the database is at revision {current or 'none'}, this version needs {head}:"
             " run `python -m app migrate`"

@@ -6,7 +6,8 @@
     running -> finished    by the attempt that holds it
     running -> failed      by the attempt that holds it, or its lease lapsed for good
     running -> canceled    by its user
-    running -> pending     its lease lapsed; another worker may have it
+    running -> pending     its lease lapsed, its simulator crashed or its worker
+                           stops; another attempt follows
 
 Statuses change by compare-and-set only: an UPDATE that names the status (and,
 for a running job, the attempt) that it expects, and changes nothing else.
@@ -32,6 +33,10 @@ TRANSITIONS: Final[Mapping[JobStatus, frozenset[JobStatus]]] = {
 }
 
 
+#: No job waits longer than this after a fault, in seconds.
+MAX_RETRY_DELAY_S: Final = 60.0
+
+
 def check_transition(old: JobStatus, new: JobStatus) -> None:
     """Guards the code against a status change that no job may make.
 
@@ -48,8 +53,10 @@ class Claim:
 
     job_id: UUID
     attempt: int
+    faults: int
+    """How many earlier attempts ended in a crash or the loss of their worker."""
     spec: JobSpec
-    """With the program."""
+    """Without the program; `WorkService.program` has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +91,13 @@ class Failed:
     parsing_s: float | None = None
     simulating_s: float | None = None
     peak_memory_bytes: int = 0
+
+
+def retry_delay_s(faults: int, first_s: float) -> float:
+    """How long a job waits after so many faults: twice as long each time.
+
+    Args:
+        faults: At least 1.
+        first_s: After the first one, in seconds.
+    """
+    return min(first_s * 2.0 ** (faults - 1), MAX_RETRY_DELAY_S)

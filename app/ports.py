@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
@@ -37,10 +37,21 @@ class Dispatcher(Protocol):
     def send(self, dispatch: Dispatch) -> None:
         """Puts a committed job on its queue."""
 
-    def revoke(self, job_id: UUID, *, running: bool) -> None:
-        """Tells workers that a job is canceled.
+    def revoke(self, job_ids: Sequence[UUID], *, running: bool) -> None:
+        """Tells workers that jobs are canceled.
 
         Args:
-            job_id: A job that is canceled in the database already.
-            running: Whether a worker had claimed it.
+            job_ids: Jobs that are canceled in the database already.
+            running: Whether workers had claimed them.
+        """
+
+
+class Queues(Protocol):
+    """What the broker holds."""
+
+    def length(self, target: str) -> int:
+        """How many messages wait in a target's queue; those that workers hold do not count.
+
+        Raises:
+            UnavailableError: The broker does not answer.
         """

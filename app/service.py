@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from time import monotonic, sleep
 from typing import Final
 from uuid import UUID
 
@@ -19,8 +20,21 @@ from app.settings import Settings, TargetSettings
 from app.store import Store, Transaction, label
 from app.validation import candidates, check_request_id, check_spec
 from qdispatch.codec import encode_spec
-from qdispatch.errors import JobNotFoundError, RequestConflictError, RequestError
-from qdispatch.model import CancelVerdict, JobInfo, JobSpec, JobStatus, TargetInfo
+from qdispatch.errors import (
+    JobNotFoundError,
+    RequestConflictError,
+    RequestError,
+    TooLargeError,
+    UnavailableError,
+)
+from qdispatch.model import (
+    Cancellation,
+    CancelVerdict,
+    JobInfo,
+    JobSpec,
+    JobStatus,
+    TargetInfo,
+)
 
 #: The owner of every job, until there is authentication.
 ANONYMOUS: Final = "anonymous"
@@ -29,8 +43,17 @@ ANONYMOUS: Final = "anonymous"
 WORKER_SEEN_S: Final = 30.0
 
 
+#: The most jobs that one call may cancel.
+MAX_CANCELED: Final = 10_000
+
+# How often a cancellation looks for the workers' confirmations, in seconds.
+_CONFIRMED_S: Final = 0.02
+# Jobs canceled in one transaction.
+_BATCH: Final = 500
+
+
 @dataclass(frozen=True, kw_only=True)
-class Cancellation:
+class Canceled:
     """What a cancellation came to."""
 
     verdict: CancelVerdict
@@ -132,34 +155,96 @@ class JobService:
         with self._store.read() as tx:
             return tx.results(key)
 
-    def cancel(self, job_id: str) -> Cancellation:
+    def cancel(self, job_id: str) -> Canceled:
         """Cancels a job, unless it has ended.
 
         Raises:
             JobNotFoundError: There is none of that id.
         """
         key = _parse_id(job_id)
-        with self._store.write() as tx:
-            verdict, row = self._cancel(tx, key, job_id)
-        if verdict is not CancelVerdict.TOO_LATE:
-            self._dispatcher.revoke(key, running=verdict is CancelVerdict.STOPPING)
-            self._programs.delete(key)
-        return Cancellation(verdict=verdict, job=info_of(row))
+        verdict, row = self._cancel([key]).get(key, (CancelVerdict.NOT_FOUND, None))
+        return Canceled(verdict=verdict, job=info_of(_found(row, job_id)))
 
-    def _cancel(self, tx: Transaction, key: UUID, job_id: str) -> tuple[CancelVerdict, JobRow]:
-        ways = (
-            (JobStatus.PENDING, CancelVerdict.REMOVED_FROM_QUEUE),
-            (JobStatus.RUNNING, CancelVerdict.STOPPING),
-        )
-        while True:
-            for held, verdict in ways:
-                row = tx.cancel(key, held, now=self._clock())
-                if row is not None:
-                    return verdict, row
-            row = _found(tx.job(key), job_id)
-            # It may have gone from running back to pending in between.
-            if row.status.is_final:
-                return CancelVerdict.TOO_LATE, row
+    def cancel_all(self, job_ids: Sequence[str]) -> list[Cancellation]:
+        """Cancels many jobs; those that do not exist or have ended change nothing.
+
+        Returns:
+            One verdict per id, in their order.
+
+        Raises:
+            TooLargeError: They are more than one call may cancel.
+        """
+        if len(job_ids) > MAX_CANCELED:
+            raise TooLargeError(
+                f"{len(job_ids)} ids; one call cancels at most {MAX_CANCELED}", field="ids"
+            )
+        keys = [_known_id(job_id) for job_id in job_ids]
+        ends = self._cancel([key for key in dict.fromkeys(keys) if key is not None])
+        cancellations = []
+        for job_id, key in zip(job_ids, keys, strict=True):
+            end = None if key is None else ends.get(key)
+            cancellations.append(
+                Cancellation(id=job_id, verdict=CancelVerdict.NOT_FOUND)
+                if end is None
+                else Cancellation(id=job_id, verdict=end[0], status=end[1].status)
+            )
+        return cancellations
+
+    def _cancel(self, keys: Sequence[UUID]) -> dict[UUID, tuple[CancelVerdict, JobRow]]:
+        """The verdict on each job that there is."""
+        ends: dict[UUID, tuple[CancelVerdict, JobRow]] = {}
+        for at in range(0, len(keys), _BATCH):
+            with self._store.write() as tx:
+                ends |= self._mark_canceled(tx, set(keys[at : at + _BATCH]))
+        by_verdict: dict[CancelVerdict, list[UUID]] = {}
+        for key, (verdict, _) in ends.items():
+            by_verdict.setdefault(verdict, []).append(key)
+        waiting = by_verdict.get(CancelVerdict.REMOVED_FROM_QUEUE, [])
+        running = by_verdict.get(CancelVerdict.STOPPING, [])
+        for some, were_running in ((waiting, False), (running, True)):
+            if some:
+                self._dispatcher.revoke(some, running=were_running)
+            for key in some:
+                self._programs.delete(key)
+        return ends | self._confirmed(running)
+
+    def _mark_canceled(
+        self, tx: Transaction, left: set[UUID]
+    ) -> dict[UUID, tuple[CancelVerdict, JobRow]]:
+        ends: dict[UUID, tuple[CancelVerdict, JobRow]] = {}
+        now = self._clock()
+        while left:
+            for held, verdict in (
+                (JobStatus.PENDING, CancelVerdict.REMOVED_FROM_QUEUE),
+                (JobStatus.RUNNING, CancelVerdict.STOPPING),
+            ):
+                ends |= {row.id: (verdict, row) for row in tx.cancel(left, held, now=now)}
+                left -= ends.keys()
+            rows = tx.jobs(left) if left else []
+            final = {row.id: row for row in rows if row.status.is_final}
+            ends |= {key: (CancelVerdict.TOO_LATE, row) for key, row in final.items()}
+            # The others have gone from running back to pending in between.
+            left = {row.id for row in rows} - final.keys()
+        return ends
+
+    def _confirmed(self, keys: Sequence[UUID]) -> dict[UUID, tuple[CancelVerdict, JobRow]]:
+        """Waits a little for the workers' word that these jobs have stopped."""
+        until = monotonic() + self._settings.server.cancel_wait_s
+        stopped: dict[UUID, tuple[CancelVerdict, JobRow]] = {}
+        left = set(keys)
+        while left and monotonic() < until:
+            sleep(_CONFIRMED_S)
+            try:
+                with self._store.read() as tx:
+                    rows = tx.jobs(left)
+            except UnavailableError:
+                # They are canceled; that nobody can be asked now changes nothing.
+                break
+            for row in rows:
+                if row.stopped_at is not None:
+                    stopped[row.id] = (CancelVerdict.STOPPED_RUNNING, row)
+            left -= stopped.keys()
+        return stopped
 
     def targets(self) -> list[TargetInfo]:
         """Every target with its load, in the order of the settings."""
@@ -237,6 +322,13 @@ def _parse_id(job_id: str) -> UUID:
         raise JobNotFoundError(
             f"{job_id[:60]!r} is not the id of a job; ids are UUIDs", field="id"
         ) from error
+
+
+def _known_id(job_id: str) -> UUID | None:
+    try:
+        return _parse_id(job_id)
+    except JobNotFoundError:
+        return None
 
 
 def _digest(spec: JobSpec) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -50,6 +51,7 @@ class ServerSettings(_Section):
     max_program_bytes: Annotated[ByteSize, Field(gt=0)] = ByteSize(16 * 2**20)
     max_shots: Annotated[int, Field(gt=0, lt=2**63)] = 10_000_000
     grace_s: PositiveFloat = 5.0
+    cancel_wait_s: NonNegativeFloat = 1.0
 
     @property
     def max_result_bytes(self) -> int:
@@ -65,6 +67,9 @@ class JobSettings(_Section):
     lease_s: PositiveFloat = 30.0
     sweep_interval_s: PositiveFloat = 2.0
     resend_after_s: PositiveFloat = 5.0
+    lost_after_s: PositiveFloat = 15.0
+    retry_delay_s: PositiveFloat = 1.0
+    stop_grace_s: PositiveFloat = 10.0
     orphan_after_s: PositiveFloat = 600.0
 
 

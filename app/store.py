@@ -17,7 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.ports import Dispatch
-from app.rows import ACTIVE, JobRow, ResultRow, WorkerRow
+from app.rows import ACTIVE, LEASED, JobRow, ResultRow, WorkerRow
+from app.watchdog import Watchdog
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus
 
@@ -30,6 +31,9 @@ _log = logging.getLogger(__name__)
 # How long a call waits for a database that does not answer, in seconds.
 CONNECT_TIMEOUT_S = 3
 SQLITE_BUSY_S = 30
+# The longest that one transaction may take, in seconds; the largest results
+# take a second or two.
+TRANSACTION_S = 10.0
 
 
 def make_engine(url: str) -> sa.Engine:
@@ -47,7 +51,6 @@ def make_engine(url: str) -> sa.Engine:
         return engine
     return sa.create_engine(
         url,
-        pool_pre_ping=True,
         pool_timeout=CONNECT_TIMEOUT_S,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -82,6 +85,10 @@ class Store:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        # A file does not fall silent.
+        self._watchdog = (
+            Watchdog(engine, TRANSACTION_S) if engine.dialect.name == "postgresql" else None
+        )
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -105,6 +112,8 @@ class Store:
 
     def close(self) -> None:
         """Closes all connections."""
+        if self._watchdog is not None:
+            self._watchdog.close()
         self.engine.dispose()
 
 
@@ -149,6 +158,11 @@ class Transaction:
     def job(self, job_id: UUID) -> JobRow | None:
         """One job."""
         return self._one(sa.select(JOB).where(JOB.c.id == job_id))
+
+    def jobs(self, job_ids: Iterable[UUID]) -> list[JobRow]:
+        """Those of these jobs that there are."""
+        statement = sa.select(JOB).where(JOB.c.id.in_(list(job_ids)))
+        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
 
     def results(self, job_id: UUID) -> Sequence[bytes]:
         """The encoded results of a job, by type and point."""
@@ -196,6 +210,13 @@ class Transaction:
         )
         return self._connection.execute(statement).rowcount == 1
 
+    def holds(self, job_id: UUID, attempt: int) -> bool:
+        """Whether an attempt still holds its job."""
+        statement = sa.select(JOB.c.id).where(
+            JOB.c.id == job_id, JOB.c.attempt == attempt, JOB.c.status == JobStatus.RUNNING
+        )
+        return self._connection.execute(statement).first() is not None
+
     def finish(
         self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
     ) -> JobRow | None:
@@ -236,8 +257,17 @@ class Transaction:
         *,
         now: datetime,
         attempt: int | None,
+        faults: int = 0,
     ) -> JobRow | None:
-        """To failed: from running if an attempt is given, else from pending."""
+        """To failed: from running if an attempt is given, else from pending.
+
+        Args:
+            job_id: The job.
+            outcome: Why.
+            now: The time.
+            attempt: The one that holds it.
+            faults: How many of its faults this is, 0 or 1.
+        """
         return self._change(
             job_id,
             JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
@@ -251,23 +281,71 @@ class Transaction:
             parsing_s=outcome.parsing_s,
             simulating_s=outcome.simulating_s,
             peak_memory_bytes=outcome.peak_memory_bytes,
+            faults=JOB.c.faults + faults,
         )
 
-    def cancel(
-        self, job_id: UUID, held: JobStatus, *, now: datetime, attempt: int | None = None
-    ) -> JobRow | None:
-        """From ``held`` (pending or running, by any attempt or just one) to canceled."""
+    def cancel(self, job_ids: Iterable[UUID], held: JobStatus, *, now: datetime) -> list[JobRow]:
+        """From ``held`` (pending or running) to canceled; those that were.
+
+        The lease of one that ran stays until its worker confirms the stop.
+        """
+        check_transition(held, JobStatus.CANCELED)
+        statement = (
+            sa.update(JOB)
+            .where(JOB.c.id.in_(list(job_ids)), JOB.c.status == held)
+            .values(status=JobStatus.CANCELED, finish_time=now)
+            .returning(*JOB.c)
+        )
+        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
+
+    def cancel_attempt(self, job_id: UUID, attempt: int, *, now: datetime) -> JobRow | None:
+        """Running -> canceled, by the worker that has stopped it."""
         return self._change(
             job_id,
-            held,
+            JobStatus.RUNNING,
             JobStatus.CANCELED,
             attempt_held=attempt,
             finish_time=now,
+            stopped_at=now,
             lease_until=None,
         )
 
-    def hand_over(self, job_id: UUID, attempt: int) -> JobRow | None:
-        """Running -> pending, to be sent again."""
+    def confirm_stop(self, job_id: UUID, attempt: int, *, now: datetime) -> None:
+        """Notes that nothing of a canceled job runs any more."""
+        self._connection.execute(
+            sa.update(JOB)
+            .where(
+                JOB.c.id == job_id,
+                JOB.c.attempt == attempt,
+                JOB.c.status == JobStatus.CANCELED,
+                JOB.c.stopped_at.is_(None),
+            )
+            .values(stopped_at=now, lease_until=None)
+        )
+
+    def end_lease(self, job_id: UUID, attempt: int) -> None:
+        """Takes the lease off a canceled job whose worker has not confirmed."""
+        self._connection.execute(
+            sa.update(JOB)
+            .where(
+                JOB.c.id == job_id,
+                JOB.c.attempt == attempt,
+                JOB.c.status == JobStatus.CANCELED,
+            )
+            .values(lease_until=None)
+        )
+
+    def hand_over(
+        self, job_id: UUID, attempt: int, *, faults: int = 0, not_before: datetime | None = None
+    ) -> JobRow | None:
+        """Running -> pending, to be sent again.
+
+        Args:
+            job_id: The job.
+            attempt: The one that holds it.
+            faults: How many of its faults this is, 0 or 1.
+            not_before: When it may be sent.
+        """
         return self._change(
             job_id,
             JobStatus.RUNNING,
@@ -275,6 +353,8 @@ class Transaction:
             attempt_held=attempt,
             lease_until=None,
             sent_at=None,
+            not_before=not_before,
+            faults=JOB.c.faults + faults,
         )
 
     def _change(
@@ -307,16 +387,32 @@ class Transaction:
             .values(sent_at=now)
         )
 
-    def unsent(self, before: datetime, limit: int) -> list[Dispatch]:
-        """Jobs committed before a moment that no message was sent for, oldest first."""
+    def unsent(self, now: datetime, created_before: datetime, limit: int) -> list[Dispatch]:
+        """Jobs that no message was sent for, and may be sent by now, oldest first."""
+        return self._dispatches(
+            JOB.c.sent_at.is_(None),
+            JOB.c.created_at < created_before,
+            sa.or_(JOB.c.not_before.is_(None), JOB.c.not_before <= now),
+            limit=limit,
+        )
+
+    def sent(self) -> dict[str, int]:
+        """How many pending jobs should have a message in their queue, by target."""
+        rows = self._connection.execute(
+            sa.select(JOB.c.target, sa.func.count())
+            .where(_active(), JOB.c.status == JobStatus.PENDING, JOB.c.sent_at.is_not(None))
+            .group_by(JOB.c.target)
+        )
+        return {target: int(number) for target, number in rows}
+
+    def sent_before(self, target: str, moment: datetime, limit: int) -> list[Dispatch]:
+        """Pending jobs of a target that were sent before a moment, oldest first."""
+        return self._dispatches(JOB.c.target == target, JOB.c.sent_at < moment, limit=limit)
+
+    def _dispatches(self, *where: sa.ColumnElement[bool], limit: int) -> list[Dispatch]:
         rows = self._connection.execute(
             sa.select(JOB.c.id, JOB.c.attempt, JOB.c.target, JOB.c.n_qubits, JOB.c.shots)
-            .where(
-                _active(),
-                JOB.c.status == JobStatus.PENDING,
-                JOB.c.sent_at.is_(None),
-                JOB.c.created_at < before,
-            )
+            .where(_active(), JOB.c.status == JobStatus.PENDING, *where)
             .order_by(JOB.c.id)
             .limit(limit)
         )
@@ -330,14 +426,10 @@ class Transaction:
             for job_id, attempt, target, n_qubits, shots in rows
         ]
 
-    def lapsed(self, now: datetime) -> list[tuple[UUID, int, str]]:
-        """Running jobs whose lease has ended: id, attempt, worker."""
-        rows = self._connection.execute(
-            sa.select(JOB.c.id, JOB.c.attempt, JOB.c.worker).where(
-                _active(), JOB.c.status == JobStatus.RUNNING, JOB.c.lease_until < now
-            )
-        )
-        return [(job_id, attempt, worker) for job_id, attempt, worker in rows]
+    def lapsed(self, now: datetime) -> list[JobRow]:
+        """Jobs whose lease has ended: running, or canceled and not confirmed to have stopped."""
+        statement = sa.select(JOB).where(_leased(), JOB.c.lease_until < now)
+        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
 
     def active_among(self, job_ids: Sequence[UUID]) -> set[UUID]:
         """Those of these jobs that are not final."""
@@ -386,6 +478,10 @@ def _storable(text: str) -> str:
 def _active() -> sa.ColumnElement[bool]:
     # Spelled as the partial index is, without parameters, so that it is used.
     return sa.literal_column(ACTIVE, sa.Boolean())
+
+
+def _leased() -> sa.ColumnElement[bool]:
+    return sa.literal_column(LEASED, sa.Boolean())
 
 
 def label(target: str, n_qubits: int, shots: int) -> str:

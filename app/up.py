@@ -23,9 +23,10 @@ from qdispatch.errors import QDispatchError
 from qdispatch.model import TargetInfo
 
 _READY_S: Final = 120.0
-# How long processes may take to stop before they are killed; honcho's own
-# 5 s are short for a worker that ends its connections.
-_STOP_S: Final = 20
+# How long processes may take to stop, beyond the time that jobs get to end,
+# before they are killed; honcho's own 5 s are short for a worker that ends its
+# connections.
+_STOP_S: Final = 15
 _POLL_S: Final = 0.1
 
 
@@ -56,7 +57,7 @@ def up(settings: Settings, *, flower: str | None, run: str | None, leave: bool) 
     if flower:
         _check_flower(flower)
     migrate(settings)
-    honcho.manager.KILL_WAIT = _STOP_S
+    honcho.manager.KILL_WAIT = _STOP_S + settings.jobs.stop_grace_s
     manager = Manager()
     manager._process_ctor = _Child
     python = [sys.executable, "-u", "-m"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.jobs import Failed
-from app.ports import Clock, Dispatch, Dispatcher
+from app.jobs import Failed, retry_delay_s
+from app.ports import Clock, Dispatch, Dispatcher, Queues
 from app.programs import Programs
+from app.rows import JobRow
 from app.settings import JobSettings
 from app.store import Store
-from qdispatch.model import ErrorKind
+from qdispatch.errors import UnavailableError
+from qdispatch.model import ErrorKind, JobStatus
 
 #: Jobs looked at in one transaction.
 BATCH: Final = 500
@@ -26,6 +28,7 @@ class Upkeep:
         store: The database.
         programs: The program files.
         dispatcher: Sends again what was not sent.
+        queues: Tell what was lost.
         clock: Tells the time.
     """
 
@@ -36,22 +39,50 @@ class Upkeep:
         store: Store,
         programs: Programs,
         dispatcher: Dispatcher,
+        queues: Queues,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._store = store
         self._programs = programs
         self._dispatcher = dispatcher
+        self._queues = queues
         self._clock = clock
+        # When the database came back after it was away; None while it is.
+        self._reached_at: datetime | None = datetime.min.replace(tzinfo=UTC)
 
     def resend(self) -> int:
         """Sends jobs that were committed and not sent; returns how many."""
-        before = self._clock() - timedelta(seconds=self._settings.resend_after_s)
+        now = self._clock()
+        created_before = now - timedelta(seconds=self._settings.resend_after_s)
         with self._store.read() as tx:
-            unsent: list[Dispatch] = tx.unsent(before, BATCH)
-        for dispatch in unsent:
+            unsent = tx.unsent(now, created_before, BATCH)
+        return self._send(unsent)
+
+    def resend_lost(self) -> int:
+        """Sends jobs again whose messages the broker has lost; returns how many.
+
+        As long as a queue holds a message for every pending job that was sent,
+        nothing is lost, however slow the queue is. What is missing was lost
+        or has just been taken; so only what was sent a while ago is sent
+        again, the oldest first, and no more than is missing. A copy too many
+        changes nothing: a job is claimed once.
+        """
+        sent_before = self._clock() - timedelta(seconds=self._settings.lost_after_s)
+        with self._store.read() as tx:
+            sent = tx.sent()
+        lost: list[Dispatch] = []
+        for target, number in sent.items():
+            missing = number - self._queues.length(target)
+            if missing > 0:
+                with self._store.read() as tx:
+                    lost += tx.sent_before(target, sent_before, min(missing, BATCH))
+        return self._send(lost)
+
+    def _send(self, dispatches: Sequence[Dispatch]) -> int:
+        for dispatch in dispatches:
             self._dispatcher.send(dispatch)
-        return len(unsent)
+        return len(dispatches)
 
     def mark_sent(self, sent: Sequence[Dispatch]) -> None:
         """Notes that the broker has the messages for these jobs."""
@@ -61,20 +92,45 @@ class Upkeep:
     def recover(self) -> int:
         """Takes jobs from workers that were not heard of; returns how many.
 
-        Each goes back to pending, or fails when it is out of attempts.
+        Each goes back to pending, or fails when it has lost too many workers.
+        While the database was away no worker could renew a lease: they get
+        the time to do so before any is taken for dead.
         """
-        now = self._clock()
-        with self._store.read() as tx:
-            lapsed = tx.lapsed(now)
-        for job_id, attempt, worker in lapsed:
-            with self._store.write() as tx:
-                if attempt < self._settings.max_attempts:
-                    tx.hand_over(job_id, attempt)
-                    continue
-                row = tx.fail(job_id, _lost(worker, attempt), now=now, attempt=attempt)
-            if row is not None:
-                self._programs.delete(job_id)
+        lapsed = self._lapsed()
+        for row in lapsed:
+            if row.status is JobStatus.CANCELED:
+                with self._store.write() as tx:
+                    tx.end_lease(row.id, row.attempt)
+            else:
+                self._take_back(row)
         return len(lapsed)
+
+    def _lapsed(self) -> list[JobRow]:
+        now = self._clock()
+        try:
+            with self._store.read() as tx:
+                lapsed = tx.lapsed(now)
+        except UnavailableError:
+            self._reached_at = None
+            raise
+        if self._reached_at is None:
+            self._reached_at = now
+        # Workers renew three times in a lease.
+        back_for = now - self._reached_at
+        return lapsed if back_for >= timedelta(seconds=self._settings.lease_s / 3) else []
+
+    def _take_back(self, row: JobRow) -> None:
+        now = self._clock()
+        faults = row.faults + 1
+        with self._store.write() as tx:
+            if faults < self._settings.max_attempts:
+                delay = timedelta(seconds=retry_delay_s(faults, self._settings.retry_delay_s))
+                tx.hand_over(row.id, row.attempt, faults=1, not_before=now + delay)
+                return
+            lost = _lost(row.worker, faults)
+            failed = tx.fail(row.id, lost, now=now, attempt=row.attempt, faults=1)
+        if failed is not None:
+            self._programs.delete(row.id)
 
     def tidy(self) -> int:
         """Removes program files without a living job; returns how many.
@@ -97,9 +153,9 @@ def _batches(job_ids: list[UUID]) -> Iterable[list[UUID]]:
     return (job_ids[at : at + BATCH] for at in range(0, len(job_ids), BATCH))
 
 
-def _lost(worker: str, attempts: int) -> Failed:
+def _lost(worker: str, faults: int) -> Failed:
     return Failed(
         kind=ErrorKind.WORKER_LOST,
-        message=f"worker {worker} was not heard of again, and the job has been started"
-        f" {attempts} times; submit it anew if you think that it is not to blame",
+        message=f"worker {worker} was not heard of again, and {faults} attempts at this job"
+        " have ended so or in a crash; submit it anew if you think that it is not to blame",
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
-from app.jobs import Claim, Failed, Finished
+from app.jobs import Claim, Failed, Finished, retry_delay_s
 from app.ports import Clock
 from app.programs import Programs
 from app.records import spec_of
 from app.rows import WorkerRow
+from app.settings import JobSettings
 from app.store import Store
 from qdispatch.model import JobStatus
 
@@ -26,14 +29,17 @@ class WorkService:
         store: The database.
         programs: The program files.
         clock: Tells the time.
-        lease_s: How long a claim holds unless it is renewed, in seconds.
+        settings: How long a claim holds, and how many faults a job may have.
     """
 
-    def __init__(self, *, store: Store, programs: Programs, clock: Clock, lease_s: float) -> None:
+    def __init__(
+        self, *, store: Store, programs: Programs, clock: Clock, settings: JobSettings
+    ) -> None:
         self._store = store
         self._programs = programs
         self._clock = clock
-        self.lease_s = lease_s
+        self._settings = settings
+        self.lease_s = settings.lease_s
 
     def claim(self, job_id: UUID, worker: str) -> Claim | None:
         """Gives a pending job to a worker; None if it is not to be run (any more)."""
@@ -42,7 +48,7 @@ class WorkService:
             row = tx.claim(job_id, worker=worker, now=now, lease_until=self._lease(now))
         if row is None:
             return None
-        return Claim(job_id=job_id, attempt=row.attempt, spec=spec_of(row))
+        return Claim(job_id=job_id, attempt=row.attempt, faults=row.faults, spec=spec_of(row))
 
     def program(self, job_id: UUID) -> str:
         """The program of a claimed job.
@@ -57,6 +63,11 @@ class WorkService:
         """Prolongs a claim; False if the job was canceled or given away: stop."""
         with self._store.write() as tx:
             return tx.renew(claim.job_id, claim.attempt, self._lease(self._clock()))
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether a claim still holds; False if the job was canceled or given away: stop."""
+        with self._store.read() as tx:
+            return tx.holds(claim.job_id, claim.attempt)
 
     def finish(self, claim: Claim, outcome: Finished) -> bool:
         """Ends a job with its results; False if the claim does not hold any more."""
@@ -87,30 +98,67 @@ class WorkService:
         self._programs.delete(claim.job_id)
         return True
 
+    def fault(self, claim: Claim, outcome: Failed) -> JobStatus | None:
+        """Ends an attempt that was cut short: by a crash, or the loss of its engine.
+
+        The job is pending again, after a while, unless it has had too many of
+        these; then it has failed.
+
+        Returns:
+            Its status now; None if the claim does not hold any more.
+        """
+        now = self._clock()
+        faults = claim.faults + 1
+        with self._store.write() as tx:
+            if faults >= self._settings.max_attempts:
+                last = replace(outcome, message=f"{outcome.message} ({faults} times)")
+                row = tx.fail(claim.job_id, last, now=now, attempt=claim.attempt, faults=1)
+            else:
+                delay = timedelta(seconds=retry_delay_s(faults, self._settings.retry_delay_s))
+                row = tx.hand_over(claim.job_id, claim.attempt, faults=1, not_before=now + delay)
+        if row is None:
+            return None
+        if row.status.is_final:
+            self._programs.delete(claim.job_id)
+        return row.status
+
     def hand_over(self, claim: Claim) -> bool:
-        """Gives a job back that this worker cannot end; the sweep sends it again."""
+        """Gives a job back that this worker has no time to end; the sweep sends it again."""
         with self._store.write() as tx:
             return tx.hand_over(claim.job_id, claim.attempt) is not None
 
     def cancel(self, claim: Claim) -> bool:
         """Ends a job that an operator terminated; False if the claim does not hold any more."""
         with self._store.write() as tx:
-            row = tx.cancel(
-                claim.job_id, JobStatus.RUNNING, now=self._clock(), attempt=claim.attempt
-            )
+            row = tx.cancel_attempt(claim.job_id, claim.attempt, now=self._clock())
         if row is None:
             return False
         self._programs.delete(claim.job_id)
         return True
 
-    def cancel_pending(self, job_id: UUID) -> bool:
-        """Ends a job whose message an operator revoked; False if it is not pending."""
+    def cancel_all(self, job_ids: Sequence[UUID]) -> int:
+        """Ends jobs that an operator revoked, waiting or running; returns how many."""
+        now = self._clock()
         with self._store.write() as tx:
-            row = tx.cancel(job_id, JobStatus.PENDING, now=self._clock())
-        if row is None:
-            return False
-        self._programs.delete(job_id)
-        return True
+            rows = [
+                row
+                for held in (JobStatus.PENDING, JobStatus.RUNNING)
+                for row in tx.cancel(job_ids, held, now=now)
+            ]
+        for row in rows:
+            self._programs.delete(row.id)
+        return len(rows)
+
+    def confirm_stop(self, claim: Claim) -> JobStatus | None:
+        """Says that nothing of this attempt runs any more.
+
+        Returns:
+            The job's status; None if it was deleted.
+        """
+        with self._store.write() as tx:
+            tx.confirm_stop(claim.job_id, claim.attempt, now=self._clock())
+            row = tx.job(claim.job_id)
+        return None if row is None else row.status
 
     def status(self, job_id: UUID) -> JobStatus | None:
         """The status of a job; None if there is no such job."""

@@ -56,6 +56,8 @@ def build_server(service: JobService, settings: ServerSettings) -> Server:
             ("grpc.max_send_message_length", int(settings.max_message_bytes)),
             # Two servers on one port would share its calls unnoticed.
             ("grpc.so_reuseport", 0),
+            # Clients ask for signs of life while a call is under way.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
         ),
     )
     pb_grpc.add_QDispatchServicer_to_server(

@@ -8,7 +8,7 @@ from typing import TypeVar
 import grpc
 
 from app.service import JobService
-from qdispatch.codec import VERDICT, decode_spec, encode_job, encode_target
+from qdispatch.codec import VERDICT, decode_spec, encode_cancellation, encode_job, encode_target
 from qdispatch.errors import TooLargeError
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
@@ -69,6 +69,17 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
             )
 
         return _answer(call, context, f"CancelJob {request.id}")
+
+    def CancelJobs(  # noqa: N802
+        self, request: pb.CancelJobsRequest, context: grpc.ServicerContext
+    ) -> pb.CancelJobsResponse:
+        """Cancels many jobs."""
+
+        def call() -> pb.CancelJobsResponse:
+            ends = self._service.cancel_all(request.ids)
+            return pb.CancelJobsResponse(cancellations=[encode_cancellation(end) for end in ends])
+
+        return _answer(call, context, f"CancelJobs of {len(request.ids)}")
 
     def ListTargets(  # noqa: N802
         self, _request: pb.ListTargetsRequest, context: grpc.ServicerContext

@@ -26,7 +26,7 @@ def make_celery(settings: Settings, *, results: bool) -> Celery:
     transport.register()
     celery = Celery("tasks", set_as_current=results)
     celery.conf.update(
-        **_broker(settings),
+        **_broker(settings, consumes=results),
         **(_results(settings) if results else {"result_backend": "disabled://"}),
         # The task and the worker's set-up, loaded by workers only.
         include=["tasks.worker"],
@@ -46,6 +46,8 @@ def make_celery(settings: Settings, *, results: bool) -> Celery:
         task_send_sent_event=True,
         result_expires=settings.result_expires_s,
         broker_connection_retry_on_startup=True,
+        # However long the broker is away.
+        broker_connection_max_retries=None,
         enable_utc=True,
         worker_hijack_root_logger=True,
         worker_log_format=log_format(times=settings.log_times),
@@ -66,7 +68,7 @@ def _queue(name: str) -> Queue:
     )
 
 
-def _broker(settings: Settings) -> dict[str, Any]:
+def _broker(settings: Settings, *, consumes: bool) -> dict[str, Any]:
     if settings.embedded_broker:
         folder = settings.data_dir / "broker"
         return {
@@ -75,10 +77,16 @@ def _broker(settings: Settings) -> dict[str, Any]:
             # The timer's thread sleeps for so long, and a stop waits for it.
             "worker_timer_precision": 0.2,
         }
+    options: dict[str, Any] = {"confirm_publish": True}
+    if not consumes:
+        # A broker that is frozen, or cut off in silence, must not hold who asks
+        # it; a consumer waits for long, and notices by its heartbeat.
+        options |= {"read_timeout": 10.0, "write_timeout": 10.0}
     return {
         "broker_url": settings.broker_url.get_secret_value(),
-        "broker_transport_options": {"confirm_publish": True},
+        "broker_transport_options": options,
         "broker_connection_timeout": 3.0,
+        "broker_heartbeat": 10,
     }
 
 

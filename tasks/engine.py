@@ -8,8 +8,9 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
@@ -19,11 +20,19 @@ from app.jobs import EncodedResult, Failed, Finished
 from qdispatch.codec import encode_spec
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ErrorKind, JobSpec
-from tasks.pipe import KILL, MESSAGE_BYTES, SPAWN
+from tasks.memory import KernelKills, resident_bytes
+from tasks.pipe import MESSAGE_BYTES, SPAWN
 
 # How long the fork server may take to import an SDK, in seconds.
 _START_S: Final = 120.0
 _RETRY_S: Final = 0.05
+# How long the fork server may take to tell of an engine's end, in seconds.
+_REAP_S: Final = 5.0
+# How often the memory of a working engine is looked at, in seconds.
+_LOOK_S: Final = 0.05
+# A crash with this part of the allowed memory taken is put down to memory:
+# native code seldom survives an allocation that fails.
+_NEAR: Final = 0.9
 
 
 class EngineError(QDispatchError):
@@ -40,6 +49,18 @@ class Signal(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverMemory:
+    """The engine took more memory than its job may, and still works."""
+
+    taken_bytes: int
+    """What the job has taken."""
+    limit_bytes: int
+    """What it may take."""
+    peak_bytes: int
+    """Resident memory of the whole engine."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exited:
     """The engine is gone."""
 
@@ -48,7 +69,11 @@ class Exited:
     code: int
     """Its exit code, if no signal killed it."""
     with_all: bool = False
-    """Whether the fork server died, and every engine with it."""
+    """Whether the fork server is gone too, or does not tell."""
+    out_of_memory: bool = False
+    """Whether the kernel killed it for want of memory, or it was close to its limit."""
+    peak_bytes: int = field(default=0, compare=False)
+    """The most resident memory that it was seen with."""
 
     def __str__(self) -> str:
         if self.signal:
@@ -63,13 +88,21 @@ class Engine:
         address: The fork server's socket.
         wake: A file descriptor that ends a wait when it gets readable; what
             can be read from it is read.
+        memory_limit_bytes: What one job may take.
     """
 
-    def __init__(self, address: Path, wake: int) -> None:
+    def __init__(self, address: Path, wake: int, *, memory_limit_bytes: float = inf) -> None:
         self._address = address
         self._wake = wake
+        self._memory_limit_bytes = memory_limit_bytes
         self._control: socket.socket | None = None
         self._data: Connection | None = None
+        self._pid = 0
+        # Stands for the process, even when its number is another's.
+        self._process = -1
+        self._before_bytes = 0
+        self._peak_bytes = 0
+        self._kernel_kills = KernelKills()
 
     def start(self) -> None:
         """Makes sure that there is an engine, and waits until it is warm.
@@ -93,11 +126,28 @@ class Engine:
             self.kill()
             self.start()
             self._pipe.send_bytes(message)
+        self._before_bytes = self._peak_bytes = resident_bytes(self._pid)
+        self._kernel_kills.note()
 
-    def wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal:
+    def wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal | OverMemory:
         """Waits for the outcome of the job that was given, or for something else."""
+        until = time.monotonic() + timeout_s
+        while True:
+            left = max(0.0, until - time.monotonic())
+            event = self._wait(min(left, _LOOK_S))
+            if event is not Signal.TIMEOUT:
+                return event
+            over = self._over_memory()
+            if over is not None:
+                return over
+            if time.monotonic() >= until:
+                return Signal.TIMEOUT
+
+    def _wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal:
         control = self._control
-        ready = wait([self._pipe, self._wake, *([control] if control else [])], timeout_s)
+        watched: list[Connection | socket.socket | int]
+        watched = [self._pipe, self._wake, self._process, *([control] if control else [])]
+        ready = wait(watched, timeout_s)
         if self._pipe in ready:
             # Before its end: what it sent is an answer, even if it died then.
             try:
@@ -108,21 +158,25 @@ class Engine:
             with suppress(BlockingIOError):
                 os.read(self._wake, MESSAGE_BYTES)
             return Signal.WOKEN
-        if ready:
-            return self._read_exit()
-        return Signal.TIMEOUT
+        return self._read_exit() if ready else Signal.TIMEOUT
+
+    def _over_memory(self) -> OverMemory | None:
+        now_bytes = resident_bytes(self._pid)
+        self._peak_bytes = max(self._peak_bytes, now_bytes)
+        taken = now_bytes - self._before_bytes
+        if taken <= self._memory_limit_bytes:
+            return None
+        return OverMemory(
+            taken_bytes=taken, limit_bytes=int(self._memory_limit_bytes), peak_bytes=now_bytes
+        )
 
     def kill(self) -> None:
-        """Kills the engine, whatever it does, and waits until it is gone."""
-        if self._data is None:
-            return
-        if self._control is not None:
-            try:
-                self._control.send(KILL)
-            except OSError:
-                self._disconnect()
-            else:
-                self._read_exit()
+        """Kills the engine, whatever it does, and waits until it and its memory are gone."""
+        if self._process >= 0:
+            # The fork server is not asked: it may be gone, or stopped.
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            wait([self._process], _REAP_S)
         self._forget()
 
     def close(self) -> None:
@@ -153,45 +207,65 @@ class Engine:
 
     def _spawn(self, control: socket.socket) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            try:
+        try:
+            with theirs:
                 socket.send_fds(control, [SPAWN], [theirs.fileno()])
-                control.settimeout(_START_S)
-                answer = control.recv(MESSAGE_BYTES)
-            except OSError as error:
-                ours.close()
-                self._disconnect()
-                raise EngineError("the fork server went away") from error
-            finally:
-                with suppress(OSError):
-                    control.settimeout(None)
-        if not answer:
+            self._pid = self._heard(control, "spawned", _START_S)["spawned"]
+            self._process = os.pidfd_open(self._pid)
+        except OSError as error:
             ours.close()
             self._disconnect()
-            raise EngineError("the fork server went away")
+            raise EngineError("the fork server went away") from error
         self._data = Connection(ours.detach())
 
     def _read_exit(self) -> Exited:
         """Reads the message that the engine has exited, and forgets it."""
-        exited = Exited(signal=signal.SIGKILL, code=0, with_all=True)
+        peak_bytes, pid = self._peak_bytes, self._pid
+        known: dict[str, Any] = {"signal": signal.SIGKILL, "code": 0, "with_all": True}
         if self._control is not None:
             try:
-                message = self._control.recv(MESSAGE_BYTES)
+                told = self._heard(self._control, "exited", _REAP_S, pid=pid)
             except OSError:
-                message = b""
-            if message:
-                fields = json.loads(message)
-                exited = Exited(signal=fields["signal"], code=fields["code"])
-            else:
-                # The fork server died, and all its engines with it.
+                # The fork server is gone, and all its engines with it; or it
+                # is stopped, and another will be asked.
+                self.kill()
                 self._disconnect()
+            else:
+                known = {"signal": told["signal"], "code": told["code"]}
         self._forget()
-        return exited
+        by_kernel = known["signal"] == signal.SIGKILL and self._kernel_kills.since_noted()
+        near = peak_bytes - self._before_bytes > _NEAR * self._memory_limit_bytes
+        return Exited(**known, out_of_memory=by_kernel or near, peak_bytes=peak_bytes)
+
+    def _heard(
+        self, control: socket.socket, word: str, timeout_s: float, *, pid: int | None = None
+    ) -> dict[str, int]:
+        """The fork server's next message of a kind; what it tells of earlier engines is skipped.
+
+        Raises:
+            OSError: It is gone, or silent for too long.
+        """
+        until = time.monotonic() + timeout_s
+        while True:
+            control.settimeout(max(0.001, until - time.monotonic()))
+            try:
+                message = control.recv(MESSAGE_BYTES)
+            finally:
+                with suppress(OSError):
+                    control.settimeout(None)
+            if not message:
+                raise ConnectionResetError
+            told: dict[str, int] = json.loads(message)
+            if word in told and pid in (None, told[word]):
+                return told
 
     def _forget(self) -> None:
         if self._data is not None:
             self._data.close()
             self._data = None
+        if self._process >= 0:
+            os.close(self._process)
+            self._process = -1
 
     def _disconnect(self) -> None:
         if self._control is not None:

@@ -6,7 +6,7 @@ Each slot holds one connection to it and has at most one engine; an engine dies
 with its slot's connection, and all die with the worker's main process, whose
 end of the standard input it watches.
 
-    slot -> fork server   "spawn", with one end of a socket pair; "kill"
+    slot -> fork server   "spawn", with one end of a socket pair
     fork server -> slot   {"spawned": PID}; {"exited": PID, "signal": N, "code": N}
 """
 
@@ -29,7 +29,7 @@ from typing import NoReturn
 from app.lifeline import die_with_parent
 from tasks import simulators
 from tasks.parse import warm_up as warm_up_parser
-from tasks.pipe import KILL, MESSAGE_BYTES, SPAWN, Limits
+from tasks.pipe import MESSAGE_BYTES, SPAWN, Limits
 from tasks.simulate import serve
 from tasks.simulators import Simulator
 
@@ -90,8 +90,6 @@ class ForkServer:
             message, fds = b"", []
         if message == SPAWN:
             self._spawn(slot, fds[0])
-        elif message == KILL:
-            _kill(slot.engine)
         else:
             self._drop(slot)
 

@@ -7,8 +7,6 @@ from typing import Final
 
 #: A slot to the fork server, with one end of a socket pair: fork an engine.
 SPAWN: Final = b"spawn"
-#: A slot to the fork server: kill its engine.
-KILL: Final = b"kill"
 #: No message between a slot and the fork server is larger, in bytes.
 MESSAGE_BYTES: Final = 4096
 

@@ -14,7 +14,8 @@ from app.programs import ProgramLostError
 from app.work import WorkService
 from qdispatch.errors import UnavailableError
 from qdispatch.model import ErrorKind, JobSpec, JobStatus
-from tasks.engine import EngineError, Exited, Signal
+from tasks.engine import EngineError, Exited, OverMemory, Signal
+from tasks.memory import available_bytes
 
 T = TypeVar("T")
 
@@ -22,6 +23,11 @@ _log = logging.getLogger(__name__)
 
 # While the database is away, in seconds.
 _RETRY_S: Final = 1.0
+# How often a worker looks whether it still has its job, in seconds: what the
+# broker says of a cancellation comes sooner, or never.
+_LOOK_S: Final = 1.0
+
+_GIB: Final = 2**30
 
 
 class EngineSeam(Protocol):
@@ -30,7 +36,7 @@ class EngineSeam(Protocol):
     def submit(self, spec: JobSpec) -> None:
         """Gives it a job."""
 
-    def wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal:
+    def wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal | OverMemory:
         """Waits for what comes next."""
 
     def kill(self) -> None:
@@ -47,6 +53,18 @@ class StopRequest(Protocol):
     @property
     def leaving(self) -> bool:
         """The worker is being stopped and does not wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fault:
+    """An attempt was cut short, maybe through no fault of its job; another may follow."""
+
+    outcome: Failed
+    """What the job has failed with if none follows."""
+
+
+class _Stopped:
+    """The job was canceled or given away, or the worker stops."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +131,7 @@ class JobRunner:
             return self._record(claim, defect)
 
     def _until_there(self, job_id: UUID, step: Callable[[], T]) -> T:
-        """Repeats a step as long as the database, or the program's folder, is away.
+        """Repeats a step as long as the database is away.
 
         Without it no other job can be run either, and every step is fenced:
         one that comes too late changes nothing.
@@ -131,18 +149,24 @@ class JobRunner:
             time.sleep(_RETRY_S)
 
     def _run(self, claim: Claim) -> Ending:
+        hold = _Hold(self._work, claim)
+        outcome: Finished | Failed | _Fault | _Stopped
         try:
-            program = self._until_there(claim.job_id, lambda: self._work.program(claim.job_id))
-            outcome = self._supervise(claim, replace(claim.spec, program=program))
+            program = self._program(claim, hold)
+            outcome = (
+                _Stopped()
+                if program is None
+                else self._supervise(replace(claim.spec, program=program), hold)
+            )
         except ProgramLostError as error:
             outcome = Failed(kind=ErrorKind.PROGRAM_LOST, message=f"{error}; submit it again")
         except EngineError as error:
             _log.critical("job %s: %s", claim.job_id, error)
-            outcome = Failed(
-                kind=ErrorKind.INTERNAL, message=f"no engine could be started: {error}"
-            )
-        if outcome is None:
+            outcome = _Fault(outcome=_no_engine(error))
+        if isinstance(outcome, _Stopped):
             return self._stopped(claim)
+        if isinstance(outcome, _Fault):
+            return self._record_fault(claim, outcome.outcome)
         return self._record(claim, outcome)
 
     def _record(self, claim: Claim, outcome: Finished | Failed) -> Ending:
@@ -157,55 +181,115 @@ class JobRunner:
         _log.info("job %s: %s", claim.job_id, ending.status)
         return ending
 
-    def _supervise(self, claim: Claim, spec: JobSpec) -> Finished | Failed | None:
-        """Waits for the engine; None if the job was stopped."""
+    def _record_fault(self, claim: Claim, outcome: Failed) -> Ending:
+        _log.error("job %s: attempt %d: %s", claim.job_id, claim.attempt, outcome.message)
+        status = self._until_there(claim.job_id, lambda: self._work.fault(claim, outcome))
+        if status is JobStatus.FAILED:
+            return Ending(status=status, attempt=claim.attempt, error=outcome)
+        if status is None:
+            return self._stopped(claim)
+        return Ending(status=None, attempt=claim.attempt)
+
+    def _program(self, claim: Claim, hold: _Hold) -> str | None:
+        """The program of a job; None if the job was stopped while the folder was away."""
+        while True:
+            try:
+                return self._work.program(claim.job_id)
+            except UnavailableError as error:
+                _log.warning("job %s waits: %s", claim.job_id, error)
+            if self._stop.terminated or self._stop.leaving or not hold.lasts():
+                return None
+            time.sleep(_RETRY_S)
+
+    def _supervise(self, spec: JobSpec, hold: _Hold) -> Finished | Failed | _Fault | _Stopped:
+        """Waits for the engine, and for whatever else may end the run."""
         limit_s = spec.time_limit_s
-        now = time.monotonic()
-        deadline = now + limit_s if limit_s is not None else float("inf")
-        renew_at = now + self._work.lease_s / 3
+        deadline = float("inf") if limit_s is None else time.monotonic() + limit_s
         self._engine.submit(spec)
         while True:
-            event = self._engine.wait(max(0.0, min(deadline, renew_at) - time.monotonic()))
+            event = self._engine.wait(max(0.0, min(deadline - time.monotonic(), _LOOK_S)))
             if isinstance(event, Finished | Failed):
                 return event
             if isinstance(event, Exited):
-                if event.with_all:
-                    _log.error("job %s: the fork server died", claim.job_id)
-                    self._work.hand_over(claim)
-                    return None
-                return _crashed(event)
-            now = time.monotonic()
-            if now >= deadline:
+                return _died(event)
+            if isinstance(event, OverMemory):
+                self._engine.kill()
+                return _over_memory(event)
+            if time.monotonic() >= deadline:
                 self._engine.kill()
                 return _over_time(limit_s or 0.0)
-            if event is Signal.WOKEN or now >= renew_at:
-                renew_at = now + self._work.lease_s / 3
-                if self._stop.terminated or self._stop.leaving or not self._holds(claim):
-                    self._engine.kill()
-                    return None
-
-    def _holds(self, claim: Claim) -> bool:
-        try:
-            return self._work.renew(claim)
-        except UnavailableError as error:
-            # Go on: if the job was given away meanwhile, its end changes nothing.
-            _log.warning("cannot renew the lease of job %s: %s", claim.job_id, error)
-            return True
+            if self._stop.terminated or self._stop.leaving or not hold.lasts():
+                self._engine.kill()
+                return _Stopped()
 
     def _stopped(self, claim: Claim) -> Ending:
+        """Nothing of the job runs here any more: settles what that means for it."""
         if self._stop.leaving:
-            self._work.hand_over(claim)
+            self._until_there(claim.job_id, lambda: self._work.hand_over(claim))
         elif self._stop.terminated:
-            self._work.cancel(claim)
-        status = self._work.status(claim.job_id)
+            self._until_there(claim.job_id, lambda: self._work.cancel(claim))
+        status = self._until_there(claim.job_id, lambda: self._work.confirm_stop(claim))
         _log.info("job %s: stopped, %s", claim.job_id, status)
         canceled = status is JobStatus.CANCELED
         return Ending(status=JobStatus.CANCELED if canceled else None, attempt=claim.attempt)
 
 
-def _crashed(event: Exited) -> Failed:
+class _Hold:
+    """A worker's hold on a job: looked at often, and renewed three times in a lease.
+
+    Args:
+        work: The database's side of it.
+        claim: The job.
+    """
+
+    def __init__(self, work: WorkService, claim: Claim) -> None:
+        self._work = work
+        self._claim = claim
+        self._renew_at = time.monotonic() + work.lease_s / 3
+
+    def lasts(self) -> bool:
+        """Whether the job is still this attempt's."""
+        try:
+            if time.monotonic() < self._renew_at:
+                return self._work.holds(self._claim)
+            held = self._work.renew(self._claim)
+        except UnavailableError as error:
+            # Go on: if the job was given away meanwhile, its end changes nothing.
+            _log.warning("cannot look after job %s: %s", self._claim.job_id, error)
+            return True
+        self._renew_at = time.monotonic() + self._work.lease_s / 3
+        return held
+
+
+def _died(event: Exited) -> Failed | _Fault:
+    peak = event.peak_bytes
+    if event.out_of_memory:
+        return Failed(
+            kind=ErrorKind.OUT_OF_MEMORY,
+            message=f"the simulator was lost ({event}) for want of memory, when it held"
+            f" {peak / _GIB:.2f} GiB and the machine had"
+            f" {available_bytes() / _GIB:.2f} GiB left; use fewer qubits",
+            peak_memory_bytes=peak,
+        )
+    if event.with_all:
+        text = "the worker lost the simulator that ran this job"
+        return _Fault(
+            outcome=Failed(kind=ErrorKind.WORKER_LOST, message=text, peak_memory_bytes=peak)
+        )
+    text = f"the simulator died while it ran this job: {event}"
+    return _Fault(outcome=Failed(kind=ErrorKind.CRASHED, message=text, peak_memory_bytes=peak))
+
+
+def _no_engine(error: EngineError) -> Failed:
+    return Failed(kind=ErrorKind.INTERNAL, message=f"no engine could be started: {error}")
+
+
+def _over_memory(event: OverMemory) -> Failed:
     return Failed(
-        kind=ErrorKind.CRASHED, message=f"the simulator died while it ran this job: {event}"
+        kind=ErrorKind.OUT_OF_MEMORY,
+        message=f"the run took {event.taken_bytes / _GIB:.2f} GiB, over the limit of this target,"
+        f" {event.limit_bytes / _GIB:.2f} GiB; use fewer qubits",
+        peak_memory_bytes=event.peak_bytes,
     )
 
 

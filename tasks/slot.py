@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -20,6 +21,7 @@ from app.programs import Programs
 from app.settings import Settings
 from app.work import WorkService
 from qdispatch.errors import QDispatchError
+from tasks.dispatch import WAKE_SIGNAL
 from tasks.engine import Engine, EngineError
 from tasks.run import Ending, JobRunner
 
@@ -27,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 # How often a worker reports that it is there, in seconds.
 REPORT_S: Final = 10.0
+# A simulation that needs all of its target's limit needs a little beside it.
+_SLACK_BYTES: Final = 128 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,8 @@ class SlotPlan:
     fork_server: Path
     leaving: int
     """A file descriptor that is readable once the worker is being stopped."""
+    overdue: int
+    """One that is readable once its jobs have had the time to end."""
 
 
 def open_work(settings: Settings) -> WorkService:
@@ -48,7 +54,7 @@ def open_work(settings: Settings) -> WorkService:
         store=open_store(settings),
         programs=Programs(settings.programs),
         clock=utc_now,
-        lease_s=settings.jobs.lease_s,
+        settings=settings.jobs,
     )
 
 
@@ -68,7 +74,10 @@ class Slot:
         self._engine_lock = Lock()
         wake_read, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._work = open_work(plan.settings)
-        self._engine = Engine(plan.fork_server, wake_read)
+        limit = plan.settings.targets[plan.target].memory_limit
+        self._engine = Engine(
+            plan.fork_server, wake_read, memory_limit_bytes=limit + max(_SLACK_BYTES, limit // 16)
+        )
         self._runner = JobRunner(
             work=self._work, engine=self._engine, worker=plan.worker, stop=self
         )
@@ -78,29 +87,28 @@ class Slot:
 
     @property
     def leaving(self) -> bool:
-        """Whether the worker is being stopped and does not wait."""
-        readable, _, _ = select.select([self._plan.leaving], [], [], 0)
-        return self.terminated and bool(readable)
+        """Whether the worker is being stopped and does not wait (any longer)."""
+        plan = self._plan
+        readable, _, _ = select.select([plan.leaving, plan.overdue], [], [], 0)
+        return plan.overdue in readable or (self.terminated and plan.leaving in readable)
 
     def start(self) -> None:
-        """Keeps an engine warm, and reports, in the background."""
+        """Listens to wakes; keeps an engine warm, and reports, in the background."""
+        signal.signal(WAKE_SIGNAL, self._look)
         Thread(target=self._attend, name="attend", daemon=True).start()
 
     def run(self, job_id: UUID) -> Ending:
         """Runs a job; see `JobRunner.run`."""
         self.terminated = False
-        # Not before: the pool sets signals of its own after the slot is made.
-        signal.signal(signal.SIGUSR2, self._look)
+        # Not before: the pool sets this signal itself after the slot is made.
         when_idle = signal.signal(signal.SIGTERM, self._terminate)
         try:
             with self._engine_lock:
                 ending = self._runner.run(job_id)
         finally:
-            # A wake that comes late is for a job that has ended.
-            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, when_idle)
             self._ended_job.set()
-        if self.leaving:
+        if self.terminated and self.leaving:
             raise SystemExit(0)
         return ending
 
@@ -111,11 +119,13 @@ class Slot:
         self._engine.close()
 
     def _look(self, _signum: int, _frame: FrameType | None) -> None:
-        os.write(self._wake, b"!")
+        # A full pipe wakes as well as one more byte.
+        with suppress(BlockingIOError):
+            os.write(self._wake, b"!")
 
-    def _terminate(self, _signum: int, _frame: FrameType | None) -> None:
+    def _terminate(self, signum: int, frame: FrameType | None) -> None:
         self.terminated = True
-        os.write(self._wake, b"!")
+        self._look(signum, frame)
 
     def _attend(self) -> None:
         reported_at = -REPORT_S

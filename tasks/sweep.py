@@ -24,7 +24,7 @@ from app.settings import Settings, load_settings
 from app.upkeep import Upkeep
 from qdispatch.errors import QDispatchError
 from tasks.celery import make_celery
-from tasks.dispatch import BackgroundDispatcher
+from tasks.dispatch import BackgroundDispatcher, BrokerQueues
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,8 @@ class Sweep:
         tidied_at = -_TIDY_S
         while not self._stop.is_set():
             self._try("recovered from lost workers: %d", self._upkeep.recover)
-            self._try("sent again: %d", self._upkeep.resend)
+            self._try("sent late: %d", self._upkeep.resend)
+            self._try("lost by the broker, sent again: %d", self._upkeep.resend_lost)
             if monotonic() - tidied_at >= _TIDY_S:
                 tidied_at = monotonic()
                 self._try("program files without a job: %d", self._upkeep.tidy)
@@ -72,18 +73,23 @@ class Sweep:
         except QDispatchError as error:
             _log.warning("%s: %s", step.__name__, error)
             return
+        except Exception:  # noqa: BLE001 - a defect; the other steps still count
+            _log.exception("%s", step.__name__)
+            return
         if number:
             _log.info(text, number)
 
 
 def _run(settings: Settings) -> None:
     store = open_store(settings)
-    dispatcher = BackgroundDispatcher(make_celery(settings, results=False))
+    celery = make_celery(settings, results=False)
+    dispatcher = BackgroundDispatcher(celery)
     upkeep = Upkeep(
         settings=settings.jobs,
         store=store,
         programs=Programs(settings.programs),
         dispatcher=dispatcher,
+        queues=BrokerQueues(celery),
         clock=utc_now,
     )
     records: Celery = make_celery(settings, results=True)

@@ -17,18 +17,20 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any, Final
 from uuid import UUID
 
 from celery import Task, signals
 from celery.exceptions import Ignore, Reject
+from celery.worker import control
+from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
 from app.database import open_store
@@ -36,7 +38,7 @@ from app.settings import Settings, SettingsError, TargetSettings
 from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
 from tasks.celery import app, settings
-from tasks.dispatch import RUN_JOB
+from tasks.dispatch import RUN_JOB, WAKE_SIGNAL
 from tasks.machine import reserve
 from tasks.pipe import Limits
 from tasks.run import Ending
@@ -62,12 +64,13 @@ class JobFailedError(Exception):
 class _Worker:
     """What the main process of a worker holds."""
 
-    def __init__(self, plan: SlotPlan, target: TargetSettings) -> None:
+    def __init__(self, plan: SlotPlan, target: TargetSettings, overdue: int) -> None:
         self.plan = plan
+        self._overdue = overdue
         self._target = target
         self._stopping = False
         self._process = self._start_fork_server()
-        self._revoked: SimpleQueue[str] = SimpleQueue()
+        self._revoked: SimpleQueue[tuple[UUID, ...]] = SimpleQueue()
         Thread(target=self._cancel_revoked, name="revoked", daemon=True).start()
         Thread(target=self._watch, name="fork server", daemon=True).start()
 
@@ -116,23 +119,36 @@ class _Worker:
             _log.error("the fork server ended with code %d: starting it again", code)
             self._process = self._start_fork_server()
 
-    def revoked(self, job_id: str) -> None:
-        """Cancels a job, in the background, whose message was revoked before it ran."""
-        self._revoked.put(job_id)
+    def revoked(self, task_ids: Iterable[str]) -> None:
+        """Cancels jobs, in the background, that an operator has revoked."""
+        jobs = tuple(job_id for job_id in map(_job_id, task_ids) if job_id is not None)
+        if jobs:
+            self._revoked.put(jobs)
 
     def _cancel_revoked(self) -> None:
         while True:
-            job_id = self._revoked.get()
+            job_ids = self._revoked.get()
             try:
                 with closing(open_work(self.plan.settings)) as work:
-                    work.cancel_pending(UUID(job_id))
+                    work.cancel_all(job_ids)
             except UnavailableError as error:
                 # Celery has thrown the message away: this is all that knows of it.
-                _log.warning("revoked job %s waits: %s", job_id, error)
-                self._revoked.put(job_id)
+                _log.warning("%d revoked jobs wait: %s", len(job_ids), error)
+                self._revoked.put(job_ids)
                 time.sleep(_RETRY_S)
             except Exception:  # noqa: BLE001 - the next one still counts
-                _log.exception("cannot cancel the revoked job %s", job_id)
+                _log.exception("cannot cancel revoked jobs: %s", job_ids)
+
+    def give_up_later(self) -> None:
+        """Has the slots hand their jobs over when the time to end them is over."""
+
+        def give_up() -> None:
+            _log.info("the jobs that still run are handed over")
+            os.write(self._overdue, b"!")
+
+        timer = Timer(self.plan.settings.jobs.stop_grace_s, give_up)
+        timer.daemon = True
+        timer.start()
 
     def close(self) -> None:
         """Ends the fork server, and reports that this worker has left."""
@@ -151,6 +167,13 @@ class _Worker:
 _worker: _Worker | None = None
 _slot: Slot | None = None
 _places: list[int] = []
+
+
+def _job_id(task_id: str) -> UUID | None:
+    try:
+        return UUID(task_id)
+    except ValueError:
+        return None
 
 
 def _only_target(queues: Any, settings: Settings) -> str:
@@ -202,9 +225,7 @@ def _start(sender: Any, **_: object) -> None:
     open_store(settings).close()
     _reserve(concurrency, sender.hostname)
     leaving, announce = os.pipe2(os.O_CLOEXEC)
-    signals.worker_shutting_down.connect(
-        lambda **_: os.write(announce, b"!"), weak=False, dispatch_uid="leaving"
-    )
+    overdue, end = os.pipe2(os.O_CLOEXEC)
     # A Unix socket's path may not be long, so it is not in the data directory.
     folder = Path(tempfile.mkdtemp(prefix="qdispatch-"))
     plan = SlotPlan(
@@ -214,8 +235,15 @@ def _start(sender: Any, **_: object) -> None:
         concurrency=concurrency,
         fork_server=folder / "fork-server",
         leaving=leaving,
+        overdue=overdue,
     )
-    _worker = _Worker(plan, settings.targets[target])
+    worker = _worker = _Worker(plan, settings.targets[target], end)
+
+    def leave(**_: object) -> None:
+        os.write(announce, b"!")
+        worker.give_up_later()
+
+    signals.worker_shutting_down.connect(leave, weak=False, dispatch_uid="leaving")
 
 
 def _reserve(wanted: int, worker: str) -> None:
@@ -241,6 +269,58 @@ def pool_grow(state: Any, n: int = 1, **_: object) -> dict[str, str]:
     return {"ok": f"{n} more slots"}
 
 
+@control_command(
+    variadic="task_id",
+    signature="[id1 [id2 [... [idN]]]]",
+)
+def revoke(
+    state: Any,
+    task_id: Any,
+    terminate: bool = False,
+    signal: str | None = None,
+    noted: bool = False,
+    **_: object,
+) -> Any:
+    """Cancels jobs, waiting or running; Celery's own forgets them when the worker ends.
+
+    Args:
+        state: The worker's.
+        task_id: One id, or a list.
+        terminate: Whether to signal the slots that run them.
+        signal: The signal's name.
+        noted: Whether they are canceled in the database already. Then nothing
+            is left but to wake their slots: no claim will get the others, and
+            this process is not to wait for the result backend.
+    """
+    ids = [task_id] if isinstance(task_id, str) else list(task_id or ())
+    if noted:
+        return {"ok": f"woken: {_wake_slots(ids)}"}
+    if _worker is not None:
+        _worker.revoked(ids)
+    return control.revoke(state, ids, terminate=terminate, signal=signal)
+
+
+def _wake_slots(task_ids: Iterable[str]) -> int:
+    woken = 0
+    for task_id in task_ids:
+        request = worker_state.requests.get(task_id)
+        if request is not None and request.worker_pid:
+            with suppress(ProcessLookupError):
+                os.kill(request.worker_pid, WAKE_SIGNAL)
+                woken += 1
+    return woken
+
+
+@control_command(
+    variadic="task_id",
+    args=[("signal", str)],
+    signature="<signal> [id1 [id2 [... [idN]]]]",
+)
+def terminate(state: Any, signal: str, task_id: Any, **_: object) -> Any:
+    """Cancels jobs, and signals the slots that run them."""
+    return revoke(state, task_id, terminate=True, signal=signal)
+
+
 @signals.worker_process_init.connect
 @_or_exit
 def _start_slot(**_: object) -> None:
@@ -254,13 +334,6 @@ def _start_slot(**_: object) -> None:
 def _close_slot(**_: object) -> None:
     if _slot is not None:
         _slot.close()
-
-
-@signals.task_revoked.connect
-def _revoked(request: Any, terminated: bool, **_: object) -> None:
-    # A running job is ended by its slot, which the same command has signaled.
-    if _worker is not None and not terminated:
-        _worker.revoked(request.id)
 
 
 @signals.worker_shutdown.connect
@@ -284,10 +357,9 @@ def run_job(self: Task, job_id: str) -> dict[str, Any]:
     """
     if _slot is None:
         raise JobFailedError("this process is no slot of a qdispatch worker")
-    try:
-        key = UUID(job_id)
-    except ValueError:
-        raise JobFailedError(f"{job_id!r} is not the id of a job") from None
+    key = _job_id(job_id)
+    if key is None:
+        raise JobFailedError(f"{job_id!r} is not the id of a job")
     try:
         ending: Ending = _slot.run(key)
     except UnavailableError as error:

@@ -80,6 +80,10 @@ class FakeTransaction:
         values = self._tables.jobs.get(job_id)
         return None if values is None else JobRow(**values)
 
+    def jobs(self, job_ids: Iterable[UUID]) -> list[JobRow]:
+        rows = map(self.job, dict.fromkeys(job_ids))
+        return [each for each in rows if each is not None]
+
     def results(self, job_id: UUID) -> Sequence[bytes]:
         return [value for key, value in sorted(self._tables.results.items()) if key[0] == job_id]
 
@@ -108,6 +112,9 @@ class FakeTransaction:
             self._put(job_id, lease_until=lease_until)
         return held
 
+    def holds(self, job_id: UUID, attempt: int) -> bool:
+        return self._held(job_id, JobStatus.RUNNING, attempt)
+
     def finish(
         self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
     ) -> JobRow | None:
@@ -134,13 +141,20 @@ class FakeTransaction:
             self._tables.results.setdefault(key, each.value)
 
     def fail(
-        self, job_id: UUID, outcome: Failed, *, now: datetime, attempt: int | None
+        self,
+        job_id: UUID,
+        outcome: Failed,
+        *,
+        now: datetime,
+        attempt: int | None,
+        faults: int = 0,
     ) -> JobRow | None:
         return self._change(
             job_id,
             JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
             JobStatus.FAILED,
             attempt_held=attempt,
+            faults=faults,
             finish_time=now,
             lease_until=None,
             error_kind=outcome.kind.value,
@@ -151,26 +165,46 @@ class FakeTransaction:
             peak_memory_bytes=outcome.peak_memory_bytes,
         )
 
-    def cancel(
-        self, job_id: UUID, held: JobStatus, *, now: datetime, attempt: int | None = None
-    ) -> JobRow | None:
+    def cancel(self, job_ids: Iterable[UUID], held: JobStatus, *, now: datetime) -> list[JobRow]:
+        rows = [
+            self._change(job_id, held, JobStatus.CANCELED, finish_time=now)
+            for job_id in dict.fromkeys(job_ids)
+        ]
+        return [each for each in rows if each is not None]
+
+    def cancel_attempt(self, job_id: UUID, attempt: int, *, now: datetime) -> JobRow | None:
         return self._change(
             job_id,
-            held,
+            JobStatus.RUNNING,
             JobStatus.CANCELED,
             attempt_held=attempt,
             finish_time=now,
+            stopped_at=now,
             lease_until=None,
         )
 
-    def hand_over(self, job_id: UUID, attempt: int) -> JobRow | None:
+    def confirm_stop(self, job_id: UUID, attempt: int, *, now: datetime) -> None:
+        row = self.job(job_id)
+        if row is not None and row.stopped_at is None and self._canceled(row, attempt):
+            self._put(job_id, stopped_at=now, lease_until=None)
+
+    def end_lease(self, job_id: UUID, attempt: int) -> None:
+        row = self.job(job_id)
+        if row is not None and self._canceled(row, attempt):
+            self._put(job_id, lease_until=None)
+
+    def hand_over(
+        self, job_id: UUID, attempt: int, *, faults: int = 0, not_before: datetime | None = None
+    ) -> JobRow | None:
         return self._change(
             job_id,
             JobStatus.RUNNING,
             JobStatus.PENDING,
             attempt_held=attempt,
+            faults=faults,
             lease_until=None,
             sent_at=None,
+            not_before=not_before,
         )
 
     # -- dispatch and sweep
@@ -180,22 +214,33 @@ class FakeTransaction:
             if self._held(each.job_id, JobStatus.PENDING, each.attempt):
                 self._put(each.job_id, sent_at=now)
 
-    def unsent(self, before: datetime, limit: int) -> list[Dispatch]:
-        rows = [
-            each
-            for each in self._rows()
-            if each.status is JobStatus.PENDING
-            and each.sent_at is None
-            and each.created_at < before
-        ]
-        return [_dispatch(each) for each in sorted(rows, key=lambda row: row.id)[:limit]]
+    def unsent(self, now: datetime, created_before: datetime, limit: int) -> list[Dispatch]:
+        return _dispatches(
+            limit,
+            (
+                each
+                for each in self._waiting()
+                if each.sent_at is None
+                and each.created_at < created_before
+                and (each.not_before is None or each.not_before <= now)
+            ),
+        )
 
-    def lapsed(self, now: datetime) -> list[tuple[UUID, int, str]]:
-        return [
-            (each.id, each.attempt, each.worker)
-            for each in self._rows()
-            if each.status is JobStatus.RUNNING and each.lease_until and each.lease_until < now
-        ]
+    def sent(self) -> dict[str, int]:
+        return dict(Counter(each.target for each in self._waiting() if each.sent_at is not None))
+
+    def sent_before(self, target: str, moment: datetime, limit: int) -> list[Dispatch]:
+        return _dispatches(
+            limit,
+            (
+                each
+                for each in self._waiting()
+                if each.target == target and each.sent_at is not None and each.sent_at < moment
+            ),
+        )
+
+    def lapsed(self, now: datetime) -> list[JobRow]:
+        return [each for each in self._rows() if each.lease_until and each.lease_until < now]
 
     def active_among(self, job_ids: Sequence[UUID]) -> set[UUID]:
         return {each.id for each in self._rows() if each.id in job_ids and _active(each)}
@@ -226,6 +271,12 @@ class FakeTransaction:
     def _rows(self) -> Iterator[JobRow]:
         return (JobRow(**each) for each in self._tables.jobs.values())
 
+    def _waiting(self) -> Iterator[JobRow]:
+        return (each for each in self._rows() if each.status is JobStatus.PENDING)
+
+    def _canceled(self, row: JobRow, attempt: int) -> bool:
+        return row.status is JobStatus.CANCELED and row.attempt == attempt
+
     def _held(self, job_id: UUID, status: JobStatus, attempt: int | None) -> bool:
         values = self._tables.jobs.get(job_id)
         return (
@@ -244,12 +295,14 @@ class FakeTransaction:
         new: JobStatus,
         *,
         attempt_held: int | None = None,
+        faults: int = 0,
         **values: object,
     ) -> JobRow | None:
         check_transition(old, new)
         if not self._held(job_id, old, attempt_held):
             return None
-        self._put(job_id, status=new, **values)
+        faults += self._tables.jobs[job_id]["faults"]
+        self._put(job_id, status=new, faults=faults, **values)
         return self.job(job_id)
 
 
@@ -257,10 +310,13 @@ def _active(row: JobRow) -> bool:
     return not row.status.is_final
 
 
-def _dispatch(row: JobRow) -> Dispatch:
-    return Dispatch(
-        job_id=row.id,
-        attempt=row.attempt,
-        target=row.target,
-        label=label(row.target, row.n_qubits, row.shots),
-    )
+def _dispatches(limit: int, rows: Iterable[JobRow]) -> list[Dispatch]:
+    return [
+        Dispatch(
+            job_id=each.id,
+            attempt=each.attempt,
+            target=each.target,
+            label=label(each.target, each.n_qubits, each.shots),
+        )
+        for each in sorted(rows, key=lambda row: row.id)[:limit]
+    ]

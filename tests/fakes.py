@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from app.ports import Dispatch
 from app.store import Store, Transaction
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobSpec
-from tasks.engine import EngineError, Exited, Signal
+from tasks.engine import EngineError, Exited, OverMemory, Signal
 from tests.fake_store import FakeStore, FakeTransaction
 
 
@@ -43,8 +43,21 @@ class RecordingDispatcher:
     def send(self, dispatch: Dispatch) -> None:
         self.sent.append(dispatch)
 
-    def revoke(self, job_id: UUID, *, running: bool) -> None:
-        self.revoked.append((job_id, running))
+    def revoke(self, job_ids: Sequence[UUID], *, running: bool) -> None:
+        self.revoked += [(job_id, running) for job_id in job_ids]
+
+
+class ManualQueues:
+    """Queues that are as long as they are said to be."""
+
+    def __init__(self) -> None:
+        self.lengths: dict[str, int] = {}
+        self.away = False
+
+    def length(self, target: str) -> int:
+        if self.away:
+            raise UnavailableError("the broker does not answer")
+        return self.lengths.get(target, 0)
 
 
 class Trouble(Enum):
@@ -108,7 +121,7 @@ def _gone() -> UnavailableError:
     return UnavailableError("the database does not answer; try again")
 
 
-Event: TypeAlias = Finished | Failed | Exited | Signal
+Event: TypeAlias = Finished | Failed | Exited | Signal | OverMemory
 
 
 @dataclass

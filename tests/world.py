@@ -22,7 +22,7 @@ from qdispatch.codec import encode_result
 from qdispatch.model import ErrorKind, JobInfo, JobSpec, JobStatus, ProgramFormat, Result
 from qdispatch.model import ResultType as Type
 from tests.fake_store import FakeStore
-from tests.fakes import ManualClock, RecordingDispatcher, SwitchableStore
+from tests.fakes import ManualClock, ManualQueues, RecordingDispatcher, SwitchableStore
 
 WORKER: Final = "aer@host"
 
@@ -93,7 +93,9 @@ def make_settings(folder: Path, **values: Any) -> Settings:
             if name.startswith("QDISPATCH_"):
                 patch.delenv(name)
         patch.setenv(SETTINGS_VARIABLE, str(folder / "no-settings.toml"))
-        return Settings(**({"data_dir": folder, "targets": targets} | values))
+        # Nobody confirms a stop here.
+        server = {"cancel_wait_s": 0}
+        return Settings(**({"data_dir": folder, "targets": targets, "server": server} | values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ class World:
     programs: Programs
     clock: ManualClock
     dispatcher: RecordingDispatcher
+    queues: ManualQueues
     jobs: JobService
     work: WorkService
     upkeep: Upkeep
@@ -168,23 +171,24 @@ def make_world(settings: Settings) -> World:
     programs = Programs(settings.programs)
     clock = ManualClock()
     dispatcher = RecordingDispatcher()
+    queues = ManualQueues()
     return World(
         settings=settings,
         store=store,
         programs=programs,
         clock=clock,
         dispatcher=dispatcher,
+        queues=queues,
         jobs=JobService(
             settings=settings, store=store, programs=programs, dispatcher=dispatcher, clock=clock
         ),
-        work=WorkService(
-            store=store, programs=programs, clock=clock, lease_s=settings.jobs.lease_s
-        ),
+        work=WorkService(store=store, programs=programs, clock=clock, settings=settings.jobs),
         upkeep=Upkeep(
             settings=settings.jobs,
             store=store,
             programs=programs,
             dispatcher=dispatcher,
+            queues=queues,
             clock=clock,
         ),
     )

@@ -8,12 +8,12 @@ method of its own, since a lost answer leaves it out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from app.jobs import Claim
+from app.jobs import Claim, retry_delay_s
 from app.settings import JobSettings
 from qdispatch.model import CancelVerdict, ErrorKind, JobStatus
 from tests.fakes import ManualClock
@@ -21,8 +21,10 @@ from tests.fakes import ManualClock
 PENDING, RUNNING = JobStatus.PENDING, JobStatus.RUNNING
 FINISHED, CANCELED, FAILED = JobStatus.FINISHED, JobStatus.CANCELED, JobStatus.FAILED
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
-@dataclass(kw_only=True)
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class ModelJob:
     """What is known of a job; the names are the columns'."""
 
@@ -38,16 +40,35 @@ class ModelJob:
     started_at: datetime | None = None
     finish_time: datetime | None = None
     lease_until: datetime | None = None
+    stopped_at: datetime | None = None
+    not_before: datetime | None = None
     error_kind: str | None = None
 
     results: tuple[bytes, ...] = ()
     file: bool = True
     """Whether its program's file is there; once it is final, that is litter."""
 
+    def __repr__(self) -> str:
+        return f"<job {self.request_id}>"
+
     def columns(self) -> dict[str, object]:
         """What its row must hold."""
         others = ("results", "file")
         return {name: value for name, value in vars(self).items() if name not in others}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Attempt:
+    """A claim that a worker has, whether or not it holds any more."""
+
+    job: ModelJob
+    claim: Claim
+
+    def __repr__(self) -> str:
+        return f"<attempt {self.claim.attempt} of {self.job}>"
+
+    def holds(self) -> bool:
+        return self.job.status is RUNNING and self.job.attempt == self.claim.attempt
 
 
 @dataclass(kw_only=True)
@@ -64,34 +85,57 @@ class Model:
     revocations: list[tuple[UUID, bool]] = field(default_factory=list)
     queued: Counter[UUID] = field(default_factory=Counter)
     """Messages at the broker that no worker has used up."""
+    reached_at: datetime | None = _LONG_AGO
+    """Since when the sweep has reached the database; None while it does not."""
+
+    # -- what there is
+
+    def all(self) -> list[ModelJob]:
+        """In the order of their ids, which is that of their submission."""
+        return list(self.jobs.values())
 
     def having(self, status: JobStatus) -> list[ModelJob]:
-        return [each for each in self.jobs.values() if each.status is status]
+        return [each for each in self.all() if each.status is status]
+
+    def waiting(self) -> list[ModelJob]:
+        """Jobs with a message in the queue."""
+        return [each for each in self.all() if self.queued[each.id]]
+
+    def sent(self) -> list[ModelJob]:
+        """Jobs that a message was ever sent for."""
+        return [self.jobs[job_id] for job_id in dict(self.sends)]
+
+    def sent_active(self) -> list[ModelJob]:
+        return [each for each in self.sent() if not each.status.is_final]
+
+    def contested(self, attempts: Iterable[Attempt]) -> list[Attempt]:
+        """Those whose job runs, by them or by another attempt."""
+        return [each for each in attempts if each.job.status is RUNNING]
 
     # -- users
 
     def by_request(self, request_id: str) -> ModelJob | None:
-        return next((each for each in self.jobs.values() if each.request_id == request_id), None)
+        return next((each for each in self.all() if each.request_id == request_id), None)
 
-    def submit(self, job_id: UUID, request_id: str, shots: int) -> None:
+    def submit(self, job_id: UUID, request_id: str, shots: int) -> ModelJob:
         self.jobs[job_id] = ModelJob(
             id=job_id, request_id=request_id, shots=shots, created_at=self.clock()
         )
+        return self.jobs[job_id]
 
-    def cancel(self, job_id: UUID) -> tuple[CancelVerdict, JobStatus]:
-        job = self.jobs[job_id]
+    def cancel(self, job: ModelJob) -> tuple[CancelVerdict, JobStatus]:
         verdict = {
             PENDING: CancelVerdict.REMOVED_FROM_QUEUE,
             RUNNING: CancelVerdict.STOPPING,
         }.get(job.status, CancelVerdict.TOO_LATE)
         if verdict is not CancelVerdict.TOO_LATE:
-            self._end(job, CANCELED)
+            # The lease stays, until the worker confirms or lets it lapse.
+            self._end(job, CANCELED, lease_until=job.lease_until)
         return verdict, job.status
 
     # -- workers
 
-    def claim(self, job_id: UUID, worker: str) -> int | None:
-        job = self.jobs[job_id]
+    def claim(self, job: ModelJob, worker: str) -> int | None:
         if job.status is not PENDING:
             return None
         job.status = RUNNING
@@ -101,82 +145,112 @@ class Model:
         job.lease_until = self._lease()
         return job.attempt
 
-    def holds(self, claim: Claim) -> bool:
-        """Whether an attempt holds its job; every step of a worker asks for this first."""
-        job = self.jobs[claim.job_id]
-        return job.status is RUNNING and job.attempt == claim.attempt
+    def renew(self, attempt: Attempt) -> bool:
+        if attempt.holds():
+            attempt.job.lease_until = self._lease()
+        return attempt.holds()
 
-    def renew(self, claim: Claim) -> bool:
-        if self.holds(claim):
-            self.jobs[claim.job_id].lease_until = self._lease()
-        return self.holds(claim)
-
-    def finish(self, claim: Claim, results: Iterable[bytes]) -> bool:
-        if not self.holds(claim):
+    def finish(self, attempt: Attempt, results: Iterable[bytes]) -> bool:
+        if not attempt.holds():
             return False
-        self._end(self.jobs[claim.job_id], FINISHED).results = tuple(results)
+        self._end(attempt.job, FINISHED).results = tuple(results)
         return True
 
-    def fail(self, claim: Claim, kind: ErrorKind) -> bool:
-        if not self.holds(claim):
+    def fail(self, attempt: Attempt, kind: ErrorKind) -> bool:
+        if not attempt.holds():
             return False
-        self._end(self.jobs[claim.job_id], FAILED).error_kind = kind.value
+        self._end(attempt.job, FAILED).error_kind = kind.value
         return True
 
-    def hand_over(self, claim: Claim) -> bool:
-        if not self.holds(claim):
+    def hand_over(self, attempt: Attempt) -> bool:
+        if not attempt.holds():
             return False
-        self._give_back(self.jobs[claim.job_id])
+        self._give_back(attempt.job)
         return True
 
-    def terminate(self, claim: Claim) -> bool:
-        """An operator terminates the task of an attempt."""
-        if not self.holds(claim):
+    def fault(self, attempt: Attempt) -> JobStatus | None:
+        """A crash ends an attempt."""
+        if not attempt.holds():
+            return None
+        self._count_fault(attempt.job, ErrorKind.CRASHED)
+        return attempt.job.status
+
+    def confirm_stop(self, attempt: Attempt) -> JobStatus:
+        job = attempt.job
+        ran = job.status is CANCELED and job.attempt == attempt.claim.attempt
+        if ran and job.stopped_at is None:
+            job.stopped_at = self.clock()
+            job.lease_until = None
+        return job.status
+
+    # -- operators
+
+    def terminate(self, attempt: Attempt) -> bool:
+        """Ends the task of an attempt."""
+        if not attempt.holds():
             return False
-        self._end(self.jobs[claim.job_id], CANCELED)
+        self._end(attempt.job, CANCELED).stopped_at = self.clock()
         return True
 
-    def revoke(self, job_id: UUID) -> bool:
-        """An operator revokes a job's message."""
-        if self.jobs[job_id].status is not PENDING:
-            return False
-        self._end(self.jobs[job_id], CANCELED)
-        return True
+    def revoke(self, jobs: Iterable[ModelJob]) -> int:
+        """Takes messages back."""
+        verdicts = [self.cancel(job)[0] for job in jobs]
+        return len(verdicts) - verdicts.count(CancelVerdict.TOO_LATE)
 
     # -- sweep
 
     def lapsed(self) -> list[ModelJob]:
-        return [each for each in self.jobs.values() if each.lease_until and self._over(each)]
+        """Jobs that the sweep takes from their workers now."""
+        now = self.clock()
+        self.reached_at = self.reached_at or now
+        if now - self.reached_at < timedelta(seconds=self.settings.lease_s / 3):
+            return []
+        return [each for each in self.all() if each.lease_until and each.lease_until < now]
 
     def recover(self, job: ModelJob) -> None:
-        """What becomes of one job whose worker was not heard of again."""
-        if job.attempt < self.settings.max_attempts:
-            self._give_back(job)
+        """What becomes of one of them."""
+        if job.status is CANCELED:
+            job.lease_until = None
         else:
-            self._end(job, FAILED).error_kind = ErrorKind.WORKER_LOST.value
+            self._count_fault(job, ErrorKind.WORKER_LOST)
 
     def unsent(self) -> list[ModelJob]:
-        before = self._ago(self.settings.resend_after_s)
+        now, before = self.clock(), self._ago(self.settings.resend_after_s)
         return [
             each
-            for each in sorted(self.jobs.values(), key=lambda job: job.id)
-            if each.status is PENDING and each.sent_at is None and each.created_at < before
+            for each in self.having(PENDING)
+            if each.sent_at is None
+            and each.created_at < before
+            and (each.not_before is None or each.not_before <= now)
         ]
+
+    def lost(self) -> list[ModelJob]:
+        """Jobs whose messages may be missing from the queue, as many as are missing."""
+        before = self._ago(self.settings.lost_after_s)
+        sent = [each for each in self.having(PENDING) if each.sent_at is not None]
+        missing = max(0, len(sent) - self.queued.total())
+        return [each for each in sent if each.sent_at and each.sent_at < before][:missing]
 
     def mark_sent(self, job_id: UUID, attempt: int) -> None:
         job = self.jobs[job_id]
         if job.status is PENDING and job.attempt == attempt:
             job.sent_at = self.clock()
 
+    def spare_files(self) -> dict[UUID, datetime]:
+        """Files that no job needs, and when they were written."""
+        left = [each for each in self.all() if each.file and each.status.is_final]
+        return self.orphans | {each.id: each.created_at for each in left}
+
     def litter(self) -> set[UUID]:
-        """Files that the sweep may remove by now."""
+        """Those that are old enough to be removed."""
         before = self._ago(self.settings.orphan_after_s)
-        return {job_id for job_id, written_at in self._spare_files() if written_at < before}
+        return {job_id for job_id, at in self.spare_files().items() if at < before}
 
     def tidy(self, removed: Iterable[UUID]) -> None:
         for each in removed:
             self.orphans.pop(each, None)
-            self.delete_file(each)
+            if each in self.jobs:
+                self.jobs[each].file = False
 
     # -- after a commit
 
@@ -184,34 +258,32 @@ class Model:
         self.sends.append((job.id, job.attempt))
         self.queued[job.id] += 1
 
-    def delete_file(self, job_id: UUID) -> None:
-        if job_id in self.jobs:
-            self.jobs[job_id].file = False
-
     def files(self) -> set[UUID]:
         return {each.id for each in self.jobs.values() if each.file} | set(self.orphans)
 
     # -- steps that several have in common
 
-    def _end(self, job: ModelJob, status: JobStatus) -> ModelJob:
+    def _end(
+        self, job: ModelJob, status: JobStatus, lease_until: datetime | None = None
+    ) -> ModelJob:
         job.status = status
         job.finish_time = self.clock()
-        job.lease_until = None
+        job.lease_until = lease_until
         return job
 
-    def _give_back(self, job: ModelJob) -> None:
+    def _give_back(self, job: ModelJob, not_before: datetime | None = None) -> None:
         job.status = PENDING
         job.lease_until = None
         job.sent_at = None
+        job.not_before = not_before
 
-    def _over(self, job: ModelJob) -> bool:
-        return job.lease_until is not None and job.lease_until < self.clock()
-
-    def _spare_files(self) -> Iterator[tuple[UUID, datetime]]:
-        yield from self.orphans.items()
-        for job in self.jobs.values():
-            if job.file and job.status.is_final:
-                yield job.id, job.created_at
+    def _count_fault(self, job: ModelJob, kind: ErrorKind) -> None:
+        job.faults += 1
+        if job.faults < self.settings.max_attempts:
+            delay_s = retry_delay_s(job.faults, self.settings.retry_delay_s)
+            self._give_back(job, self.clock() + timedelta(seconds=delay_s))
+        else:
+            self._end(job, FAILED).error_kind = kind.value
 
     def _ago(self, seconds: float) -> datetime:
         return self.clock() - timedelta(seconds=seconds)

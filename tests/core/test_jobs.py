@@ -42,24 +42,28 @@ def _claim(world: World, tx: Transaction, job_id: UUID, _attempt: int) -> JobRow
 
 
 # From, to, and the store's way of doing it.
+def only(rows: Sequence[JobRow]) -> JobRow | None:
+    """The one row that was changed, or none."""
+    (row,) = rows or [None]
+    return row
+
+
 STEPS: dict[str, tuple[JobStatus, JobStatus, Step]] = {
     "claim": (PENDING, RUNNING, _claim),
     "cancel pending": (
         PENDING,
         CANCELED,
-        lambda world, tx, job_id, _: tx.cancel(job_id, PENDING, now=world.clock()),
+        lambda world, tx, job_id, _: only(tx.cancel([job_id], PENDING, now=world.clock())),
     ),
     "cancel running": (
         RUNNING,
         CANCELED,
-        lambda world, tx, job_id, _: tx.cancel(job_id, RUNNING, now=world.clock()),
+        lambda world, tx, job_id, _: only(tx.cancel([job_id], RUNNING, now=world.clock())),
     ),
     "cancel an attempt": (
         RUNNING,
         CANCELED,
-        lambda world, tx, job_id, attempt: tx.cancel(
-            job_id, RUNNING, now=world.clock(), attempt=attempt
-        ),
+        lambda world, tx, job_id, attempt: tx.cancel_attempt(job_id, attempt, now=world.clock()),
     ),
     "fail pending": (
         PENDING,

@@ -430,10 +430,10 @@ def test_a_late_note_does_not_keep_a_job_from_being_sent_again(world: World) -> 
     world.jobs.mark_sent([dispatch(claim.job_id)])
     world.clock.advance(1)
     with world.store.read() as tx:
-        assert [each.attempt for each in tx.unsent(world.clock(), 10)] == [1]
+        assert [each.attempt for each in tx.unsent(world.clock(), world.clock(), 10)] == [1]
     world.jobs.mark_sent([dispatch(claim.job_id, attempt=1)])
     with world.store.read() as tx:
-        assert tx.unsent(world.clock(), 10) == []
+        assert tx.unsent(world.clock(), world.clock(), 10) == []
 
 
 def test_mark_sent_notes_pending_jobs_only(world: World) -> None:

@@ -63,7 +63,7 @@ def test_the_oldest_are_sent_first(world: World) -> None:
     ids = [world.submit() for _ in range(3)]
     world.clock.advance(6)
     with world.store.read() as tx:
-        assert [each.job_id for each in tx.unsent(world.clock(), 2)] == ids[:2]
+        assert [each.job_id for each in tx.unsent(world.clock(), world.clock(), 2)] == ids[:2]
     assert world.upkeep.resend() == 3
 
 
@@ -77,7 +77,85 @@ def test_a_job_that_was_handed_over_is_sent_at_once(world: World) -> None:
     assert sent(world) == [claim.job_id]
 
 
+# -- what the broker lost
+
+
+def was_sent(world: World, *job_ids: UUID) -> None:
+    world.upkeep.mark_sent([Dispatch(job_id=each, target="aer", label="") for each in job_ids])
+    sent(world)
+
+
+def test_what_is_in_no_queue_is_sent_again(world: World) -> None:
+    jobs = [world.submit() for _ in range(3)]
+    was_sent(world, *jobs)
+    assert world.upkeep.resend_lost() == 0
+    world.clock.advance(16)
+    assert world.upkeep.resend_lost() == 3
+    assert sent(world) == jobs
+    was_sent(world, *jobs)
+    assert world.upkeep.resend_lost() == 0
+
+
+def test_a_long_queue_that_is_slow_is_not_flooded(world: World) -> None:
+    jobs = [world.submit() for _ in range(50)]
+    was_sent(world, *jobs)
+    world.queues.lengths["aer"] = 50
+    world.clock.advance(1e6)
+    assert world.upkeep.resend_lost() == 0
+
+
+def test_no_more_is_sent_again_than_is_missing_and_the_oldest_first(world: World) -> None:
+    jobs = [world.submit() for _ in range(5)]
+    was_sent(world, *jobs)
+    world.queues.lengths["aer"] = 3
+    world.clock.advance(16)
+    assert world.upkeep.resend_lost() == 2
+    assert sent(world) == jobs[:2]
+
+
+def test_queues_are_looked_at_one_by_one(world: World) -> None:
+    lost, kept = world.submit(), world.submit(target="cirq")
+    was_sent(world, lost, kept)
+    world.queues.lengths["cirq"] = 1
+    world.clock.advance(16)
+    assert world.upkeep.resend_lost() == 1
+    assert sent(world) == [lost]
+
+
+@pytest.mark.parametrize("status", [each for each in JobStatus if each is not JobStatus.PENDING])
+def test_only_pending_jobs_can_be_lost(world: World, status: JobStatus) -> None:
+    was_sent(world, world.job_in(status))
+    world.clock.advance(100)
+    assert world.upkeep.resend_lost() == 0
+
+
+def test_a_broker_that_is_away_has_lost_nothing_yet(world: World) -> None:
+    was_sent(world, world.submit())
+    world.clock.advance(16)
+    world.queues.away = True
+    with pytest.raises(UnavailableError):
+        world.upkeep.resend_lost()
+    assert sent(world) == []
+
+
 # -- what a lost worker held
+
+
+def test_workers_get_time_to_renew_after_the_database_was_away(world: World) -> None:
+    claim = world.running()
+    world.store.away = True
+    with pytest.raises(UnavailableError):
+        world.upkeep.recover()
+    world.clock.advance(60)
+    world.store.away = False
+    assert world.upkeep.recover() == 0
+    assert world.work.renew(claim)
+    world.clock.advance(11)
+    assert world.upkeep.recover() == 0
+    assert world.status(claim.job_id) is JobStatus.RUNNING
+    world.clock.advance(20)
+    assert world.upkeep.recover() == 1
+    assert world.info(claim.job_id).faults == 1
 
 
 def test_a_lapsed_lease_gives_the_job_back(world: World) -> None:
@@ -115,7 +193,8 @@ def test_a_job_that_loses_its_worker_too_often_fails(world: World) -> None:
     assert info.error is not None
     assert info.error.kind == "worker_lost"
     assert "aer@3" in info.error.message
-    assert "3 times" in info.error.message
+    assert "3 attempts" in info.error.message
+    assert info.faults == 3
     assert info.finish_time == world.clock()
     assert world.files() == set()
     assert world.upkeep.recover() == 0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from app.jobs import EncodedResult
+from app.jobs import Claim, EncodedResult, retry_delay_s
 from app.programs import ProgramLostError
 from qdispatch.model import ErrorKind, JobError, JobStatus, Timings
-from tests.world import BELL, WORKER, World, counts, failed, finished
+from tests.world import BELL, WORKER, World, bell, counts, failed, finished
 
 
 def test_a_claim_carries_what_is_to_be_run(world: World) -> None:
@@ -145,7 +146,7 @@ def test_a_job_that_is_handed_over_is_pending_and_unsent(world: World) -> None:
     assert world.status(claim.job_id) is JobStatus.PENDING
     assert world.files() == {claim.job_id}
     with world.store.read() as tx:
-        unsent = tx.unsent(world.clock() + timedelta(seconds=1), 10)
+        unsent = tx.unsent(world.clock(), world.clock() + timedelta(seconds=1), 10)
     assert [each.job_id for each in unsent] == [claim.job_id]
     assert not world.work.hand_over(claim)
 
@@ -178,10 +179,126 @@ def test_workers_come_and_go(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", JobStatus)
-def test_a_revoked_message_cancels_a_job_that_nobody_has_claimed(
-    world: World, status: JobStatus
-) -> None:
+def test_an_operators_revoke_cancels_what_is_not_final(world: World, status: JobStatus) -> None:
     job_id = world.job_in(status)
-    assert world.work.cancel_pending(job_id) is (status is JobStatus.PENDING)
-    assert world.status(job_id) is (JobStatus.CANCELED if status is JobStatus.PENDING else status)
-    assert world.files() == ({job_id} if status is JobStatus.RUNNING else set())
+    assert world.work.cancel_all([job_id, uuid4()]) == (not status.is_final)
+    assert world.status(job_id) is (status if status.is_final else JobStatus.CANCELED)
+    assert world.files() == set()
+
+
+# -- attempts that are cut short
+
+
+def crash(world: World, claim: Claim) -> JobStatus | None:
+    return world.work.fault(claim, failed(ErrorKind.CRASHED, "it died"))
+
+
+def test_a_crash_is_followed_by_another_attempt_after_a_while(world: World) -> None:
+    claim = world.running()
+    world.clock.advance(100)
+    assert crash(world, claim) is JobStatus.PENDING
+    assert world.files() == {claim.job_id}
+    assert crash(world, claim) is None
+    assert world.upkeep.resend() == 0
+    world.clock.advance(1)
+    assert world.upkeep.resend() == 1
+    info = world.info(claim.job_id)
+    assert (info.attempt, info.faults, info.error) == (1, 1, None)
+
+
+def test_a_job_that_crashes_again_and_again_fails(world: World) -> None:
+    job_id = world.submit()
+    assert [crash(world, world.claim(job_id)) for _ in range(3)] == [
+        JobStatus.PENDING,
+        JobStatus.PENDING,
+        JobStatus.FAILED,
+    ]
+    info = world.info(job_id)
+    assert (info.attempt, info.faults) == (3, 3)
+    assert info.error == JobError(kind="crashed", message="it died (3 times)")
+    assert info.finish_time == world.clock()
+    assert world.files() == set()
+
+
+def test_orderly_hand_overs_are_no_faults(world: World) -> None:
+    job_id = world.submit()
+    for _ in range(10):
+        assert world.work.hand_over(world.claim(job_id))
+    assert crash(world, world.claim(job_id)) is JobStatus.PENDING
+    assert world.info(job_id).faults == 1
+
+
+def test_crashes_and_lost_workers_count_together(world: World) -> None:
+    job_id = world.submit()
+    for _ in range(2):
+        world.claim(job_id)
+        world.clock.advance(31)
+        assert world.upkeep.recover() == 1
+    assert crash(world, world.claim(job_id)) is JobStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    ("faults", "delay_s"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (99, 60)]
+)
+def test_each_fault_doubles_the_wait(faults: int, delay_s: float) -> None:
+    assert retry_delay_s(faults, 1.0) == delay_s
+
+
+# -- stops that are confirmed
+
+
+def test_a_worker_confirms_that_a_canceled_job_has_stopped(world: World) -> None:
+    claim = world.running()
+    world.jobs.cancel(str(claim.job_id))
+    assert world.info(claim.job_id).stopped_at is None
+    world.clock.advance(1)
+    assert world.work.confirm_stop(claim) is JobStatus.CANCELED
+    assert world.info(claim.job_id).stopped_at == world.clock()
+    confirmed = world.info(claim.job_id)
+    world.clock.advance(1)
+    world.work.confirm_stop(claim)
+    assert world.info(claim.job_id) == confirmed
+    assert confirmed.finish_time is not None
+    assert world.upkeep.recover() == 0
+
+
+def test_a_stop_that_nobody_confirms_leaves_no_lease(world: World) -> None:
+    claim = world.running()
+    world.jobs.cancel(str(claim.job_id))
+    world.clock.advance(31)
+    assert world.upkeep.recover() == 1
+    assert world.upkeep.recover() == 0
+    info = world.info(claim.job_id)
+    assert (info.status, info.stopped_at) == (JobStatus.CANCELED, None)
+    # It was only cut off, and tells when it is back.
+    world.work.confirm_stop(claim)
+    assert world.info(claim.job_id).stopped_at == world.clock()
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_only_canceled_jobs_are_confirmed(world: World, status: JobStatus) -> None:
+    if status is JobStatus.CANCELED:
+        return
+    job_id = world.job_in(status)
+    claim = Claim(job_id=job_id, attempt=world.info(job_id).attempt, faults=0, spec=bell())
+    assert world.work.confirm_stop(claim) is status
+    assert world.info(job_id).stopped_at is None
+
+
+def test_another_attempt_confirms_nothing(world: World) -> None:
+    first = world.running()
+    world.work.hand_over(first)
+    second = world.claim(first.job_id)
+    world.jobs.cancel(str(first.job_id))
+    world.work.confirm_stop(first)
+    assert world.info(first.job_id).stopped_at is None
+    world.work.confirm_stop(second)
+    assert world.info(first.job_id).stopped_at is not None
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_who_holds_a_job(world: World, status: JobStatus) -> None:
+    job_id = world.job_in(status)
+    claim = Claim(job_id=job_id, attempt=world.info(job_id).attempt, faults=0, spec=bell())
+    assert world.work.holds(claim) is (status is JobStatus.RUNNING)
+    assert not world.work.holds(replace(claim, attempt=claim.attempt + 1))

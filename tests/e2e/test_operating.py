@@ -134,6 +134,8 @@ def test_health_and_reflection(stack: Stack) -> None:
             "CreateJob",
             "GetJob",
             "CancelJob",
+            "CancelJobs",
+            "DeleteJob",
             "ListTargets",
         }
     assert "serving" in stack.run("app", "health")

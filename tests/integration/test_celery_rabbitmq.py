@@ -113,8 +113,9 @@ class _Arrived:
         self._dispatcher.close(10)
         drain(self._broker)
         told = [message.payload["arguments"] for message in self._box]
-        assert {each["signal"] for each in told if each["terminate"]} <= {WAKE_SIGNAL}
-        return [(UUID(each["task_id"]), each["terminate"]) for each in told]
+        assert {each["signal"] for each in told if each["terminate"]} <= {WAKE_SIGNAL.name}
+        assert all(each["noted"] for each in told)
+        return [(UUID(job_id), each["terminate"]) for each in told for job_id in each["task_id"]]
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ def test_a_caller_never_waits_for_a_broker_that_is_away(tmp_path: Path, start: S
     away = make_settings(tmp_path, broker_url=f"amqp://127.0.0.1:{free_port()}//")
     dispatcher = start(away, into(noted))
     dispatcher.send(dispatch())
-    dispatcher.revoke(uuid4(), running=True)
+    dispatcher.revoke([uuid4()], running=True)
     dispatcher.close(60)
     assert noted == []
     assert "dispatcher" not in {thread.name for thread in threading.enumerate()}

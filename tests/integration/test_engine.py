@@ -27,7 +27,7 @@ from qdispatch.codec import decode_result
 from qdispatch.model import ErrorKind, JobSpec, ProgramFormat
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tasks import worker
-from tasks.engine import Engine, EngineError, Exited, Signal
+from tasks.engine import Engine, EngineError, Exited, OverMemory, Signal
 from tasks.run import EngineSeam
 from tasks.simulate import SHARED_FROM, Limits
 from tasks.slot import SlotPlan
@@ -392,6 +392,83 @@ def test_without_a_fork_server_there_is_no_engine(
         Engine(tmp_path / "nobody", 0).start()
 
 
+# -- memory
+
+
+@pytest.fixture
+def small(shared: ForkServerProcess) -> Iterator[Engine]:
+    """An engine whose jobs may take 200 MiB."""
+    wake, end = os.pipe()
+    engine = Engine(shared.address, wake, memory_limit_bytes=200 * 2**20)
+    yield engine
+    engine.close()
+    os.close(wake)
+    os.close(end)
+
+
+def test_a_run_that_takes_too_much_is_noticed_inside_native_code(small: Engine) -> None:
+    small.submit(do("grow", 300))
+    event = small.wait(30)
+    assert isinstance(event, OverMemory)
+    assert 200 * 2**20 < event.taken_bytes <= event.peak_bytes
+    assert event.limit_bytes == 200 * 2**20
+    small.kill()
+    assert isinstance(outcome_of(small, do("count")), Finished)
+
+
+def test_what_earlier_jobs_left_is_not_this_ones(small: Engine) -> None:
+    for _ in range(3):
+        assert isinstance(outcome_of(small, do("take", 150)), Finished)
+
+
+@pytest.mark.parametrize(("size", "out_of_memory"), [(50, False), (190, True)])
+def test_a_crash_close_to_the_limit_is_put_down_to_memory(
+    small: Engine, size: int, out_of_memory: bool
+) -> None:
+    small.submit(do("grow_and_crash", size))
+    exited = small.wait(30)
+    assert isinstance(exited, Exited)
+    assert exited.signal == signal.SIGSEGV
+    assert exited.out_of_memory is out_of_memory
+    assert exited.peak_bytes > size * 2**20
+
+
+def test_a_kill_by_the_kernel_for_want_of_memory_is_told_from_others(
+    engine: Engine, shared: ForkServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counters = tmp_path / "vmstat"
+    monkeypatch.setattr("tasks.memory._COUNTERS", counters)
+    for after, out_of_memory in ((3, False), (4, True)):
+        counters.write_text("nr_free_pages 1\noom_kill 3\n")
+        engine.submit(do("sleep"))
+        counters.write_text(f"nr_free_pages 1\noom_kill {after}\n")
+        shared.engine().kill()
+        exited = engine.wait(30)
+        assert isinstance(exited, Exited)
+        assert exited.out_of_memory is out_of_memory
+
+
+# -- a fork server that is stopped
+
+
+def test_an_engine_can_be_killed_while_its_fork_server_is_stopped(
+    serve: Serve, connect: Connect
+) -> None:
+    server = serve()
+    engine = connect(server)
+    engine.submit(do("sleep"))
+    process = server.engine()
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        engine.kill()
+        assert process.status() == psutil.STATUS_ZOMBIE
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    # What it tells then is of the old one.
+    assert isinstance(outcome_of(engine, do("count")), Finished)
+    assert wait_until(lambda: not alive(process), 10)
+
+
 # -- what an engine is, and is not, given
 
 
@@ -455,8 +532,9 @@ def test_a_worker_gives_its_engines_no_secret(
         concurrency=1,
         fork_server=Path(tempfile.mkdtemp(prefix="qd-")) / "fork-server",
         leaving=0,
+        overdue=0,
     )
-    running = worker._Worker(plan, TargetSettings(simulator="stub", threads=3))
+    running = worker._Worker(plan, TargetSettings(simulator="stub", threads=3), 0)
     engine = Engine(plan.fork_server, 0)
     try:
         engine.start()

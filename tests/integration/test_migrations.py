@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from app import database
 from app.database import migrate, open_store
 from app.rows import JobRow
 from app.settings import Settings, SettingsError
+from app.store import JOB
 from qdispatch.errors import UnavailableError
 from tests.services import PostgreSQL
 from tests.services.process import free_port
-from tests.world import make_settings, make_world
+from tests.world import BELL, finished, make_settings, make_world
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -78,12 +82,99 @@ def test_a_database_that_was_never_migrated_is_refused(settings: Settings) -> No
         open_store(settings)
 
 
-def test_a_database_of_another_version_is_refused(settings: Settings, engine: sa.Engine) -> None:
+def test_a_database_of_an_older_version_is_refused(settings: Settings, engine: sa.Engine) -> None:
+    migrate(settings, "0001")
+    with pytest.raises(SettingsError, match="revision 0001, this version needs"):
+        open_store(settings)
+
+
+def test_a_database_of_a_newer_version_is_served(settings: Settings, engine: sa.Engine) -> None:
+    """A version that is on its way out may still be started again beside the new one."""
     migrate(settings)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(SettingsError, match="revision 9999, this version needs"):
-        open_store(settings)
+    open_store(settings).close()
+
+
+def test_the_version_before_goes_on_working_while_and_after_it_is_migrated(
+    settings: Settings, engine: sa.Engine
+) -> None:
+    migrate(settings, "0001")
+    # What a process of the version before knows of the table, all its life.
+    names = {each["name"] for each in sa.inspect(engine).get_columns("job")}
+    columns = [sa.Column(each.name, each.type) for each in JOB.c if each.name in names]
+    old_job = sa.Table("job", sa.MetaData(), *columns)
+    before, after = uuid4(), uuid4()
+    insert_as_before(engine, old_job, before)
+    migrate(settings)
+    insert_as_before(engine, old_job, after)
+    world = make_world(settings)
+    try:
+        for job_id in (before, after):
+            world.programs.write(job_id, BELL)
+            # Claimed by the old one, and lost by it: the new sweep knows what to do.
+            with engine.begin() as connection:
+                connection.execute(
+                    sa.update(old_job)
+                    .where(old_job.c.id == job_id)
+                    .values(
+                        status="running",
+                        attempt=old_job.c.attempt + 1,
+                        lease_until=world.clock() - timedelta(seconds=1),
+                    )
+                )
+            assert world.upkeep.recover() == 1
+            claim = world.claim(job_id)
+            assert (claim.attempt, claim.faults) == (2, 1)
+            assert world.work.finish(claim, finished())
+    finally:
+        world.store.close()
+
+
+def insert_as_before(engine: sa.Engine, table: sa.Table, job_id: UUID) -> None:
+    values = {
+        "id": job_id,
+        "owner": "anonymous",
+        "request_id": job_id.hex,
+        "digest": b"",
+        "created_at": datetime.now(UTC),
+        "status": "pending",
+        "target": "aer",
+        "framework": "custom",
+        "n_qubits": 2,
+        "depth": 3,
+        "program_format": "openqasm2",
+        "result_types": ["counts"],
+        "shots": 100,
+        "observables": [],
+        "extra": "",
+        "time_limit_s": 60.0,
+        "tags": [],
+        "attempt": 0,
+        "worker": "",
+        "method": "",
+        "simulator_version": "",
+        "peak_memory_bytes": 0,
+    }
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table).values(values))
+
+
+def test_a_migration_does_not_wait_for_a_table_for_good(
+    postgresql: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a table keeps everybody else from it."""
+    monkeypatch.setattr(database, "_LOCK_WAIT_S", 1)
+    settings = make_settings(tmp_path, database_url=postgresql.create_database())
+    migrate(settings, "0001")
+    engine = sa.create_engine(settings.database)
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE job IN ACCESS SHARE MODE"))
+        with pytest.raises(UnavailableError, match="in use"):
+            migrate(settings)
+    engine.dispose()
+    migrate(settings)
+    open_store(settings).close()
 
 
 def test_a_database_that_is_away_is_unavailable(tmp_path: Path) -> None:
@@ -108,8 +199,6 @@ def test_sqlite_keeps_what_it_has_said_yes_to(tmp_path: Path) -> None:
 
 def test_a_clock_far_from_utc_does_not_move_moments(postgresql: PostgreSQL, tmp_path: Path) -> None:
     """The years 1 and 9999 are still themselves under a server's own time zone."""
-    from datetime import UTC, datetime
-
     url = postgresql.create_database()
     settings = make_settings(tmp_path, database_url=url)
     migrate(settings)

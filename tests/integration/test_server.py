@@ -414,6 +414,8 @@ def test_reflection(channel: grpc.Channel) -> None:
         "CreateJob",
         "GetJob",
         "CancelJob",
+        "CancelJobs",
+        "DeleteJob",
         "ListTargets",
     ]
     assert service.methods_by_name["CreateJob"].input_type.fields_by_name["spec"] is not None

@@ -67,6 +67,18 @@ class StubSimulator:
         """Touches so many MiB."""
         bytearray(size * 2**20)
 
+    def _grow(self, size: int) -> None:
+        """Takes 10 MiB after the other, up to so many, keeps them and goes on for long."""
+        held = [bytes(1) * (10 * 2**20) for _ in range(size // 10)]
+        ctypes.PyDLL(None).sleep(600)
+        held.clear()
+
+    def _grow_and_crash(self, size: int) -> None:
+        """Takes so many MiB, and dies of it."""
+        held = bytes(1) * (size * 2**20)
+        time.sleep(0.5)
+        ctypes.string_at(len(held) * 0)
+
     def _imported(self, _size: int) -> None:
         """Names the databases and brokers that this process knows."""
         import sys

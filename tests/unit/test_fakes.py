@@ -140,8 +140,8 @@ def test_a_dispatcher_sends_to_the_targets_in_order(
 def test_a_dispatcher_revokes(dispatching: tuple[Dispatcher, Told]) -> None:
     dispatcher, told_ = dispatching
     pending, running = uuid4(), uuid4()
-    dispatcher.revoke(pending, running=False)
-    dispatcher.revoke(running, running=True)
+    dispatcher.revoke([pending], running=False)
+    dispatcher.revoke([running], running=True)
     assert told_.revoked() == [(pending, False), (running, True)]
 
 

@@ -12,7 +12,7 @@ from app.jobs import Failed, Finished
 from app.service import JobService
 from qdispatch.model import ErrorKind, JobStatus
 from tasks import run
-from tasks.engine import EngineError, Exited, Signal
+from tasks.engine import EngineError, Exited, OverMemory, Signal
 from tasks.run import JobRunner
 from tests.fakes import Event, ManualStop, ScriptedEngine
 from tests.world import BELL, WORKER, World, failed, finished
@@ -84,15 +84,49 @@ def test_an_engine_that_dies(
     world: World, engine: ScriptedEngine, runner: JobRunner, exited: Exited, says: str
 ) -> None:
     job_id = world.submit()
-    engine.script = deque([exited])
-    ending = runner.run(job_id)
+    for attempt in (1, 2, 3):
+        engine.script = deque([exited])
+        ending = runner.run(job_id)
+        # A fresh one is the slot's to have, once the outcome is kept.
+        assert (engine.alive, engine.starts) == (False, attempt)
+        if attempt < 3:
+            assert (ending.status, ending.attempt) == (None, attempt)
+            assert world.status(job_id) is JobStatus.PENDING
     assert ending.status is JobStatus.FAILED
     error = world.info(job_id).error
     assert error is not None
     assert error.kind == "crashed"
     assert says in error.message
-    # A fresh one is the slot's to have, once the outcome is kept.
-    assert (engine.alive, engine.starts) == (False, 1)
+    assert "(3 times)" in error.message
+
+
+def test_an_engine_that_is_lost_for_want_of_memory(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([Exited(signal=9, code=0, out_of_memory=True, peak_bytes=3 * 2**30)])
+    ending = runner.run(job_id)
+    assert ending.error is not None
+    assert ending.error.kind is ErrorKind.OUT_OF_MEMORY
+    assert "3.00 GiB" in ending.error.message
+    assert world.info(job_id).peak_memory_bytes == 3 * 2**30
+    assert world.status(job_id) is JobStatus.FAILED
+
+
+def test_a_run_over_its_memory_limit(
+    world: World, engine: ScriptedEngine, runner: JobRunner
+) -> None:
+    job_id = world.submit()
+    over = OverMemory(taken_bytes=5 * 2**30, limit_bytes=4 * 2**30, peak_bytes=6 * 2**30)
+    engine.script = deque([over])
+    ending = runner.run(job_id)
+    assert ending.error is not None
+    assert ending.error.kind is ErrorKind.OUT_OF_MEMORY
+    assert "5.00 GiB" in ending.error.message
+    assert "4.00 GiB" in ending.error.message
+    assert world.info(job_id).peak_memory_bytes == 6 * 2**30
+    assert (engine.kills, engine.alive) == (1, False)
+    assert world.files() == set()
 
 
 def test_one_engine_serves_many_jobs(
@@ -104,7 +138,7 @@ def test_one_engine_serves_many_jobs(
     assert engine.starts == 1
 
 
-def test_no_engine_is_an_internal_error(
+def test_no_engine_is_tried_again_and_then_an_internal_error(
     world: World, engine: ScriptedEngine, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
@@ -112,10 +146,10 @@ def test_no_engine_is_an_internal_error(
 
     monkeypatch.setattr(engine, "start", refuse)
     job_id = world.submit()
-    ending = runner.run(job_id)
-    assert ending.error is not None
-    assert ending.error.kind is ErrorKind.INTERNAL
-    assert world.status(job_id) is JobStatus.FAILED
+    assert [runner.run(job_id).status for _ in range(3)] == [None, None, JobStatus.FAILED]
+    error = world.info(job_id).error
+    assert error is not None
+    assert error.kind == ErrorKind.INTERNAL
     assert world.files() == set()
 
 
@@ -172,10 +206,10 @@ def test_a_run_over_its_time_limit(world: World, engine: ScriptedEngine, runner:
     assert world.files() == set()
 
 
-def test_a_wait_never_goes_beyond_the_limit_or_the_next_renewal(
+def test_a_wait_never_goes_beyond_the_limit_or_the_next_look(
     world: World, engine: ScriptedEngine, runner: JobRunner
 ) -> None:
-    for limit_s, most in ((2.0, 2.0), (600.0, world.work.lease_s / 3)):
+    for limit_s, most in ((0.5, 0.5), (600.0, 1.0)):
         engine.waits.clear()
         engine.script = deque([finished()])
         runner.run(world.submit(time_limit_s=limit_s))

@@ -28,6 +28,9 @@ class ScriptedUpkeep:
     def resend(self) -> int:
         return self._step("resend")
 
+    def resend_lost(self) -> int:
+        return self._step("resend_lost")
+
     def tidy(self) -> int:
         return self._step("tidy")
 
@@ -57,7 +60,7 @@ def sweep_until(upkeep: ScriptedUpkeep, rounds: int) -> Sweep:
 
 def test_a_round_recovers_before_it_sends(upkeep: ScriptedUpkeep) -> None:
     sweep_until(upkeep, 1).run()
-    assert upkeep.calls == ["recover", "resend", "tidy", "clean"]
+    assert upkeep.calls == ["recover", "resend", "resend_lost", "tidy", "clean"]
 
 
 def test_it_goes_on_and_tidies_less_often(upkeep: ScriptedUpkeep) -> None:
@@ -85,7 +88,7 @@ def test_it_says_what_it_did_and_else_nothing(
     caplog.set_level(logging.INFO)
     upkeep.act = lambda name: 7 if name == "resend" else 0
     sweep_until(upkeep, 1).run()
-    assert [record.getMessage() for record in caplog.records] == ["sent again: 7"]
+    assert [record.getMessage() for record in caplog.records] == ["sent late: 7"]
 
 
 def test_one_that_was_stopped_before_does_nothing(upkeep: ScriptedUpkeep) -> None:

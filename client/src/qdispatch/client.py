@@ -6,6 +6,8 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from random import uniform
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Final, Self, TypeGuard, TypeVar
 from uuid import uuid4
@@ -14,9 +16,17 @@ import grpc
 
 from qdispatch import errors
 from qdispatch.circuits import CircuitForm, describe
-from qdispatch.codec import ERROR_DETAIL_KEY, decode_job, decode_target, decode_verdict, encode_spec
+from qdispatch.codec import (
+    ERROR_DETAIL_KEY,
+    decode_cancellation,
+    decode_job,
+    decode_target,
+    decode_verdict,
+    encode_spec,
+)
 from qdispatch.job import Job
 from qdispatch.model import (
+    Cancellation,
     CancelVerdict,
     JobInfo,
     JobSpec,
@@ -32,23 +42,21 @@ from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 ADDRESS_VARIABLE: Final = "QDISPATCH_ADDRESS"
 DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
 
-# gRPC itself repeats a call that met UNAVAILABLE. Every call may be repeated:
-# a submission carries its request_id.
-_SERVICE_CONFIG: Final = json.dumps(
-    {
-        "methodConfig": [
-            {
-                "name": [{}],
-                "retryPolicy": {
-                    "maxAttempts": 5,
-                    "initialBackoff": "0.1s",
-                    "maxBackoff": "2s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ]
-    }
+# Every call may be repeated: a submission carries its request_id. gRPC's own
+# retries end after five, in less time than a server takes to start again.
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 2.0
+# A server that never answered may not be there at all: its address may be wrong.
+_FIRST_CONTACT_S: Final = 5.0
+
+_CHANNEL: Final = (
+    # As soon as it is back, and not up to two minutes later.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # A server that is frozen, or cut off in silence, is given up in between.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
 )
 
 _Request = TypeVar("_Request")
@@ -61,8 +69,9 @@ class Client:
     Args:
         address: Host and port of the server; the environment variable
             QDISPATCH_ADDRESS, or else 127.0.0.1:50051, if not given.
-        timeout_s: How long one call may take, its repetitions included, in
-            seconds.
+        timeout_s: How long one call may take, in seconds. It is repeated for
+            so long while the server, or a part that it needs, is away; for 5 s
+            at the most if the server has never answered.
         max_message_bytes: The most that one answer may take, in bytes.
     """
 
@@ -80,9 +89,10 @@ class Client:
             options=(
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", max_message_bytes),
-                ("grpc.service_config", _SERVICE_CONFIG),
+                *_CHANNEL,
             ),
         )
+        self._reached = False
         self._stub = pb_grpc.QDispatchStub(self._channel)
 
     def submit(
@@ -190,6 +200,17 @@ class Client:
         response = self._call(self._stub.CancelJob, pb.CancelJobRequest(id=job_id))
         return decode_verdict(response.verdict)
 
+    def cancel_jobs(self, job_ids: Iterable[str]) -> list[Cancellation]:
+        """Cancels many jobs in one call, at most 10,000.
+
+        Returns:
+            One verdict per id, in their order; ``not_found`` where there is no
+            such job.
+        """
+        request = pb.CancelJobsRequest(ids=list(job_ids))
+        response = self._call(self._stub.CancelJobs, request)
+        return [decode_cancellation(each) for each in response.cancellations]
+
     def targets(self) -> list[TargetInfo]:
         """The simulators that the server offers, with their load."""
         response = self._call(self._stub.ListTargets, pb.ListTargetsRequest())
@@ -222,10 +243,24 @@ class Client:
         self.close()
 
     def _call(self, method: Callable[..., _Response], request: _Request) -> _Response:
-        try:
-            return method(request, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise _translated(error, self.address) from error
+        """Calls, again and again while the server or a part of it is away."""
+        patience = self._timeout_s if self._reached else min(self._timeout_s, _FIRST_CONTACT_S)
+        started = monotonic()
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                answer = method(request, timeout=started + self._timeout_s - monotonic())
+            except grpc.RpcError as error:
+                # Many clients that wait for one server must not come all at once.
+                nap = uniform(pause / 2, pause)  # noqa: S311
+                away = error.code() is grpc.StatusCode.UNAVAILABLE
+                if not away or monotonic() + nap > started + patience:
+                    raise _translated(error, self.address) from error
+            else:
+                self._reached = True
+                return answer
+            sleep(nap)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
 def _observables(given: object | None, form: CircuitForm) -> tuple[PauliSum, ...]:

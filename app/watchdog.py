@@ -1,0 +1,92 @@
+"""Cuts connections to a database that neither answers nor goes away.
+
+A server that is stopped, or cut off in silence, keeps its connections open: who
+waits for an answer would wait for good, and a server's threads are few.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from threading import Event, Lock, Thread
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import InvalidatePoolError
+
+_log = logging.getLogger(__name__)
+
+# How often connections in use are looked at, in seconds.
+_LOOK_S: Final = 1.0
+
+
+class Watchdog:
+    """Shuts down every connection of an engine that is in use for too long.
+
+    Whoever waits on it then gets the driver's error for a lost connection.
+    It also asks each connection for a sign of life before it is used, which
+    SQLAlchemy's own pre-ping does where nobody can watch.
+
+    Args:
+        engine: Of PostgreSQL, with psycopg.
+        limit_s: The longest that one transaction may take, in seconds.
+    """
+
+    def __init__(self, engine: sa.Engine, limit_s: float) -> None:
+        self._engine = engine
+        self._limit_s = limit_s
+        self._lock = Lock()
+        self._in_use: dict[int, tuple[float, Any]] = {}
+        self._stop = Event()
+        self._thread: Thread | None = None
+        sa.event.listen(engine, "checkout", self._check_out)
+        sa.event.listen(engine, "checkin", self._check_in)
+        sa.event.listen(engine, "invalidate", lambda connection, *_: self._forget(connection))
+
+    def close(self) -> None:
+        """Ends the watch."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _check_out(self, connection: Any, _record: object, _proxy: object) -> None:
+        with self._lock:
+            self._in_use[id(connection)] = (time.monotonic(), connection)
+            if self._thread is None:
+                # Not sooner: a process may fork between making an engine and using it.
+                self._thread = Thread(target=self._watch, name="watchdog", daemon=True)
+                self._thread.start()
+        try:
+            self._engine.dialect.do_ping(connection)
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            # Its siblings are as old.
+            raise InvalidatePoolError from error
+
+    def _check_in(self, connection: Any, _record: object) -> None:
+        self._forget(connection)
+
+    def _forget(self, connection: Any) -> None:
+        with self._lock:
+            self._in_use.pop(id(connection), None)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_LOOK_S):
+            before = time.monotonic() - self._limit_s
+            with self._lock:
+                late = [each for since, each in self._in_use.values() if since < before]
+                for connection in late:
+                    self._in_use.pop(id(connection), None)
+                    _cut(connection)
+            if late:
+                _log.warning("%d connections to the database did not answer; cut", len(late))
+
+
+def _cut(connection: Any) -> None:
+    try:
+        # A copy of the descriptor: the connection closes its own when it ends.
+        with socket.socket(fileno=os.dup(connection.fileno())) as copy:
+            copy.shutdown(socket.SHUT_RDWR)
+    except Exception as error:  # noqa: BLE001 - psycopg's own, if it is closed by now
+        _log.debug("it is gone already: %s", error)

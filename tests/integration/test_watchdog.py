@@ -1,0 +1,80 @@
+"""A database that falls silent, without going away."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app import store as store_module
+from app.database import migrate, open_store
+from app.store import Store
+from qdispatch.errors import UnavailableError
+from tests.services import PostgreSQL
+from tests.world import make_settings
+
+
+@pytest.fixture
+def store(
+    postgresql: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    monkeypatch.setattr(store_module, "TRANSACTION_S", 0.5)
+    settings = make_settings(tmp_path, database_url=postgresql.create_database())
+    migrate(settings)
+    store = open_store(settings)
+    yield store
+    store.close()
+
+
+def backend(store: Store) -> int:
+    """The server's process behind the connection that the pool has."""
+    with store.engine.connect() as connection:
+        return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+
+def test_a_connection_that_never_answers_is_given_up(store: Store) -> None:
+    pid = backend(store)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        # Only this connection is silent: the next one is made without an error.
+        with store.read() as tx:
+            assert tx.load() == {}
+        assert backend(store) != pid
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_one_that_falls_silent_in_mid_transaction_is_unavailable(store: Store) -> None:
+    pid = backend(store)
+
+    def ask_twice() -> None:
+        with store.write() as tx:
+            assert tx.load() == {}
+            os.kill(pid, signal.SIGSTOP)
+            tx.load()
+
+    try:
+        with pytest.raises(UnavailableError):
+            ask_twice()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    with store.read() as tx:
+        assert tx.load() == {}
+
+
+def test_a_transaction_may_be_long_as_long_as_it_ends(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    settings = make_settings(tmp_path, database_url=postgresql.create_database())
+    migrate(settings)
+    store = open_store(settings)
+    try:
+        with store.engine.connect() as connection:
+            connection.execute(sa.text("SELECT pg_sleep(1.5)"))
+            assert connection.execute(sa.text("SELECT 1")).scalar() == 1
+    finally:
+        store.close()
