@@ -288,12 +288,13 @@ def revoke(
         task_id: One id, or a list.
         terminate: Whether to signal the slots that run them.
         signal: The signal's name.
-        noted: Whether they are canceled in the database already. Then nothing
-            is left but to wake their slots: no claim will get the others, and
-            this process is not to wait for the result backend.
+        noted: Whether they are canceled in the database already. Then it is
+            enough to wake their slots: Celery would first ask the result
+            backend about each, and this process serves all slots.
     """
     ids = [task_id] if isinstance(task_id, str) else list(task_id or ())
     if noted:
+        worker_state.revoked.update(ids)
         return {"ok": f"woken: {_wake_slots(ids)}"}
     if _worker is not None:
         _worker.revoked(ids)

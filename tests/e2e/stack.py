@@ -76,23 +76,38 @@ class Stack:
         folder: For its settings, data and logs.
         services: RabbitMQ, Redis and PostgreSQL, running; None for the
             embedded default.
+        settings: The settings file's text, with {data_dir} and {port}.
+        targets: Those that the settings name.
+
+    Attributes:
+        environment: Of every process.
+        environments: What a process has beside it, by the process' name.
     """
 
-    def __init__(self, folder: Path, services: Services | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        services: Services | None,
+        *,
+        settings: str = SETTINGS,
+        targets: Sequence[str] = TARGETS,
+    ) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
         self._services = services
         urls = {} if services is None else _urls(services)
         port = free_port()
         self.address = f"127.0.0.1:{port}"
-        settings = folder / "settings.toml"
-        settings.write_text(SETTINGS.format(data_dir=self.data_dir, port=port))
+        file = folder / "settings.toml"
+        file.write_text(settings.format(data_dir=self.data_dir, port=port))
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("QDISPATCH_")
         }
-        self.environment = {**inherited, "QDISPATCH_SETTINGS": str(settings), **urls}
+        self.environment = {**inherited, "QDISPATCH_SETTINGS": str(file), **urls}
+        self.environments: dict[str, dict[str, str]] = {}
+        self.targets = tuple(targets)
         embedded_database = f"sqlite:///{self.data_dir / 'qdispatch.db'}"
-        self._database_url = urls.get("QDISPATCH_DATABASE_URL", embedded_database)
+        self.database_url = urls.get("QDISPATCH_DATABASE_URL", embedded_database)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -103,11 +118,18 @@ class Stack:
     def start(self) -> None:
         """Starts everything and waits until every target has a worker."""
         self.run("app", "migrate")
-        self.launch("server", "rpc")
-        self.launch("sweep", "tasks.sweep")
-        for target in TARGETS:
-            self.start_worker(target)
+        for name in ("server", "sweep", *self.targets):
+            self.start_part(name)
         self.wait_until_ready()
+
+    def start_part(self, name: str) -> None:
+        """Starts the server, the sweep, or the worker of a target."""
+        if name == "server":
+            self.launch(name, "rpc")
+        elif name == "sweep":
+            self.launch(name, "tasks.sweep")
+        else:
+            self.start_worker(name)
 
     def start_worker(self, target: str) -> None:
         """Starts the worker of a target, as an operator would."""
@@ -131,7 +153,7 @@ class Stack:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
-                env=self.environment,
+                env=self.environment | self.environments.get(name, {}),
                 cwd=PROJECT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -176,6 +198,10 @@ class Stack:
         """The process of that name."""
         return psutil.Process(self._processes[name].pid)
 
+    def exit_code(self, name: str) -> int | None:
+        """How the process of that name ended; None while it runs."""
+        return self._processes[name].poll()
+
     def node(self, target: str) -> str:
         """The node name of a worker."""
         return f"{target}@{socket.gethostname()}"
@@ -185,15 +211,18 @@ class Stack:
         children = self.process(target).children()
         return {child.pid for child in children if not _is_fork_server(child)}
 
+    def fork_servers(self, target: str) -> list[psutil.Process]:
+        """The fork server of a worker, if it is there."""
+        return [each for each in self.process(target).children() if _is_fork_server(each)]
+
     def engines(self, target: str) -> list[psutil.Process]:
         """The engines of a worker."""
-        fork_servers = [each for each in self.process(target).children() if _is_fork_server(each)]
-        engines = [engine for each in fork_servers for engine in each.children()]
+        engines = [engine for each in self.fork_servers(target) for engine in each.children()]
         return [engine for engine in engines if engine.status() != psutil.STATUS_ZOMBIE]
 
     def cancel_all(self) -> None:
         """Cancels every job that is not final."""
-        engine = make_engine(self._database_url)
+        engine = make_engine(self.database_url)
         with engine.connect() as connection:
             active = connection.execute(sa.select(JOB.c.id).where(sa.text(ACTIVE))).scalars().all()
         engine.dispose()
