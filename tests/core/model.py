@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from hypothesis.vendor.pretty import RepresentationPrinter
+
 from app.jobs import Claim, retry_delay_s
 from app.settings import JobSettings
 from qdispatch.model import CancelVerdict, ErrorKind, JobStatus
@@ -51,6 +53,9 @@ class ModelJob:
     def __repr__(self) -> str:
         return f"<job {self.request_id}>"
 
+    def _repr_pretty_(self, printer: RepresentationPrinter, _cycle: bool) -> None:
+        printer.text(repr(self))
+
     def columns(self) -> dict[str, object]:
         """What its row must hold."""
         others = ("results", "file")
@@ -66,6 +71,9 @@ class Attempt:
 
     def __repr__(self) -> str:
         return f"<attempt {self.claim.attempt} of {self.job}>"
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, _cycle: bool) -> None:
+        printer.text(repr(self))
 
     def holds(self) -> bool:
         return self.job.status is RUNNING and self.job.attempt == self.claim.attempt
@@ -111,6 +119,10 @@ class Model:
     def contested(self, attempts: Iterable[Attempt]) -> list[Attempt]:
         """Those whose job runs, by them or by another attempt."""
         return [each for each in attempts if each.job.status is RUNNING]
+
+    def stopped(self, attempts: Iterable[Attempt]) -> list[Attempt]:
+        """Those whose job is with somebody else, or with nobody: they are to stop."""
+        return [each for each in attempts if not each.holds()]
 
     # -- users
 

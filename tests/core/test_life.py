@@ -182,6 +182,7 @@ class Life(RuleBasedStateMachine):
     @there_are_attempts
     @rule(attempt=ATTEMPTS)
     def renew(self, attempt: Attempt) -> None:
+        assert self.world.store.trouble or (self.world.work.holds(attempt.claim) is attempt.holds())
         self._agree(lambda: self.world.work.renew(attempt.claim), lambda: self.model.renew(attempt))
 
     @there_are_attempts
@@ -221,8 +222,8 @@ class Life(RuleBasedStateMachine):
             after,
         )
 
-    @there_are_attempts
-    @rule(attempt=among(lambda life: life.attempts))
+    @precondition(lambda life: life.model.stopped(life.attempts))
+    @rule(attempt=among(lambda life: life.model.stopped(life.attempts)))
     def confirm_stop(self, attempt: Attempt) -> None:
         self._agree(
             lambda: self.world.work.confirm_stop(attempt.claim),
@@ -361,21 +362,25 @@ class Life(RuleBasedStateMachine):
     def _settle(self) -> None:
         self.world.store.trouble = None
         for _ in range(self.world.settings.jobs.max_attempts + 2):
-            self.recover(31.0)
-            self.resend(6.0)
-            self.resend_lost(16.0)
-            self._work_off()
-            self.tidy(601.0)
-            self.holds()
+            steps = (
+                (self.recover, 31.0),
+                (self.resend, 6.0),
+                (self.resend_lost, 16.0),
+                (self._work_off, "aer@one"),
+                (self.tidy, 601.0),
+            )
+            for step, argument in steps:
+                step(argument)
+                self.holds()
             if all(job.status.is_final for job in self.model.all()):
                 break
         assert all(job.status.is_final for job in self.model.all())
         assert self.world.files() == set()
 
-    def _work_off(self) -> None:
+    def _work_off(self, worker: str) -> None:
         while self.model.waiting():
             had = len(self.attempts)
-            self.deliver(self.model.waiting()[0], "aer@one")
+            self.deliver(self.model.waiting()[0], worker)
             self.holds()
             for attempt in self.attempts[had:]:
                 self._finish(attempt)
