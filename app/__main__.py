@@ -1,4 +1,4 @@
-"""`python -m app`: starts the service, migrates its database, asks for its health."""
+"""`python -m app`: starts the service and looks after it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from signal import pause
 
 from app.database import migrate
+from app.operating import add_commands
 from app.settings import load_settings
 from qdispatch.client import ADDRESS_VARIABLE, Client
 from qdispatch.errors import QDispatchError
@@ -54,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     health = commands.add_parser("health", help="exit with 0 if the server is serving")
     health.add_argument("--address", help="HOST:PORT (default: server.address)")
     health.set_defaults(command=_health)
+
+    add_commands(commands)
     return parser
 
 

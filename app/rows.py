@@ -1,7 +1,7 @@
 """The tables, as SQLModel rows.
 
 History is kept: nothing is overwritten but the state of a job that is not
-final yet.
+final yet. What is deleted, by hand or by retention, is deleted as a whole.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class StatusColumn(sa.types.TypeDecorator[JobStatus]):
 
 ACTIVE = "status IN ('pending', 'running')"
 LEASED = "lease_until IS NOT NULL"
+HAS_RESULTS = "result_bytes > 0"
 
 
 class JobRow(SQLModel, table=True):
@@ -75,6 +76,13 @@ class JobRow(SQLModel, table=True):
             "lease_until",
             postgresql_where=sa.text(LEASED),
             sqlite_where=sa.text(LEASED),
+        ),
+        # Adding up what the results take reads this and not the whole history.
+        sa.Index(
+            "job_result_bytes_idx",
+            "result_bytes",
+            postgresql_where=sa.text(HAS_RESULTS),
+            sqlite_where=sa.text(HAS_RESULTS),
         ),
     )
 
@@ -149,3 +157,9 @@ class TargetRow(SQLModel, table=True):
     name: str = Field(primary_key=True)
     state: str
     changed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+JOB: sa.Table = JobRow.__table__  # type: ignore[attr-defined]
+RESULT: sa.Table = ResultRow.__table__  # type: ignore[attr-defined]
+WORKER: sa.Table = WorkerRow.__table__  # type: ignore[attr-defined]
+TARGET: sa.Table = TargetRow.__table__  # type: ignore[attr-defined]

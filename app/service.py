@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic, sleep
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from app.history import History
 from app.ports import Clock, Dispatch, Dispatcher
 from app.programs import Programs
 from app.records import dump_observables, info_of
@@ -24,6 +25,7 @@ from qdispatch.errors import (
     JobNotFoundError,
     RequestConflictError,
     RequestError,
+    TargetDrainedError,
     TooLargeError,
     UnavailableError,
 )
@@ -34,6 +36,7 @@ from qdispatch.model import (
     JobSpec,
     JobStatus,
     TargetInfo,
+    TargetState,
 )
 
 #: The owner of every job, until there is authentication.
@@ -85,6 +88,7 @@ class JobService:
         self._programs = programs
         self._dispatcher = dispatcher
         self._clock = clock
+        self._history = History(settings=settings.history, store=store, clock=clock)
 
     def submit(self, spec: JobSpec, *, request_id: str, owner: str = ANONYMOUS) -> JobInfo:
         """Accepts a job, or returns the one that this request_id stands for.
@@ -92,6 +96,7 @@ class JobService:
         When this returns, the job is kept, and will be run.
 
         Raises:
+            TargetDrainedError: Every target that it may run on is drained.
             RequestError: The job is refused, and nothing of it remains.
             UnavailableError: A part is away; the same request_id settles it later.
         """
@@ -111,10 +116,19 @@ class JobService:
         self._programs.write(row.id, spec.program)
         existing = None
         with self._store.write() as tx:
-            if not tx.insert_job(row):
+            # Held, so that nothing is accepted after a drain was acknowledged.
+            state = tx.targets.states(hold=True).get(target, TargetState.ACTIVE)
+            inserted = state is not TargetState.DRAINED and tx.insert_job(row)
+            if not inserted:
                 existing = tx.by_request(owner, request_id)
-        if existing is not None:
+        if not inserted:
             self._programs.delete(row.id)
+            if existing is None:
+                if state is TargetState.DRAINED and spec.target:
+                    raise _drained([target])
+                # Since it was looked at, the target was drained that was
+                # picked, or the job deleted that had this request_id.
+                return self.submit(spec, request_id=request_id, owner=owner)
             if existing.digest != row.digest:
                 raise RequestConflictError(
                     f"{request_id!r} stands for job {existing.id}, whose content differs;"
@@ -122,9 +136,13 @@ class JobService:
                     field="request_id",
                 )
             return info_of(existing)
-        self._dispatcher.send(
-            Dispatch(job_id=row.id, target=target, label=label(target, spec.n_qubits, spec.shots))
-        )
+        if state is not TargetState.PAUSED:
+            # Else it is for the sweep, after the pause.
+            self._dispatcher.send(
+                Dispatch(
+                    job_id=row.id, target=target, label=label(target, spec.n_qubits, spec.shots)
+                )
+            )
         return info_of(row)
 
     def _known(self, owner: str, request_id: str) -> JobRow | None:
@@ -246,9 +264,20 @@ class JobService:
             left -= stopped.keys()
         return stopped
 
+    def delete(self, job_id: str) -> None:
+        """Deletes a final job with its results, for good; its request_id is free again.
+
+        Raises:
+            JobNotFoundError: There is none of that id.
+            JobActiveError: It is not final.
+        """
+        key = _parse_id(job_id)
+        self._history.delete(key)
+        self._programs.delete(key)
+
     def targets(self) -> list[TargetInfo]:
         """Every target with its load, in the order of the settings."""
-        load, workers = self._load()
+        load, workers, states = self._load()
         return [
             TargetInfo(
                 name=name,
@@ -261,28 +290,39 @@ class JobService:
                 running=load.get((name, JobStatus.RUNNING), 0),
                 max_time_limit_s=target.max_time_limit_s,
                 default_time_limit_s=target.time_limit_s,
+                state=states.get(name, TargetState.ACTIVE),
             )
             for name, target in self._settings.targets.items()
         ]
 
-    def _load(self) -> tuple[dict[tuple[str, JobStatus], int], dict[str, tuple[int, int]]]:
-        """Jobs by target and status, and workers and slots by target."""
+    def _load(
+        self,
+    ) -> tuple[
+        Mapping[tuple[str, JobStatus], int],
+        Mapping[str, tuple[int, int]],
+        Mapping[str, TargetState],
+    ]:
+        """Jobs by target and status, workers and slots by target, states that are not active."""
         with self._store.read() as tx:
             seen_after = self._clock() - timedelta(seconds=WORKER_SEEN_S)
-            return tx.load(), tx.workers(seen_after)
+            return tx.load(), tx.workers(seen_after), tx.targets.states()
 
     def _pick(self, spec: JobSpec) -> str:
         names = candidates(spec, self._settings.targets)
-        if len(names) == 1:
+        if spec.target:
             return names[0]
-        load, workers = self._load()
+        load, workers, states = self._load()
+        accepting = [name for name in names if states.get(name) is not TargetState.DRAINED]
+        if not accepting:
+            raise _drained(names)
 
-        def rank(name: str) -> tuple[bool, float]:
+        def rank(name: str) -> tuple[bool, bool, float]:
             busy = load.get((name, JobStatus.PENDING), 0) + load.get((name, JobStatus.RUNNING), 0)
             _, slots = workers.get(name, (0, 0))
-            return slots == 0, busy / (slots or self._settings.targets[name].concurrency)
+            load_of_slot = busy / (slots or self._settings.targets[name].concurrency)
+            return name in states, slots == 0, load_of_slot
 
-        return min(names, key=rank)
+        return min(accepting, key=rank)
 
     def _new_row(self, spec: JobSpec, target: str, *, request_id: str, owner: str) -> JobRow:
         return JobRow(
@@ -307,6 +347,17 @@ class JobService:
             time_limit_s=_time_limit(spec, self._settings.targets[target]),
             tags=list(spec.tags),
         )
+
+
+def _drained(names: Sequence[str]) -> TargetDrainedError:
+    if len(names) == 1:
+        text = f"target {names[0]} is drained: it accepts no jobs until it is resumed"
+    else:
+        text = f"all targets that fit are drained ({', '.join(names)}): none accepts jobs for now"
+    return TargetDrainedError(
+        f"{text}; name another target, or submit again later (`client.targets()` shows the states)",
+        field="spec.target",
+    )
 
 
 def _found(row: JobRow | None, job_id: str) -> JobRow:

@@ -73,6 +73,13 @@ class JobSettings(_Section):
     orphan_after_s: PositiveFloat = 600.0
 
 
+class HistorySettings(_Section):
+    """How long, and how much of it, the history of final jobs is kept; 0 is for ever, and all."""
+
+    max_age_days: Annotated[float, Field(ge=0, le=36_500)] = 0.0
+    max_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(0)
+
+
 class MachineSettings(_Section):
     """What this machine bears."""
 
@@ -118,6 +125,7 @@ class Settings(BaseSettings):
     log_times: bool = True
     server: ServerSettings = ServerSettings()
     jobs: JobSettings = JobSettings()
+    history: HistorySettings = HistorySettings()
     machine: MachineSettings = MachineSettings()
     targets: Annotated[dict[str, TargetSettings], Field(min_length=1)]
 

@@ -1,4 +1,7 @@
-"""The only SQL. Every method is one step of a use case's transaction."""
+"""The SQL, with `store_targets` and `store_history`: nowhere else is any.
+
+Every method is one step of a use case's transaction.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,17 @@ from uuid import UUID
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.ports import Dispatch
-from app.rows import ACTIVE, LEASED, JobRow, ResultRow, WorkerRow
+from app.rows import ACTIVE, JOB, LEASED, RESULT, WORKER, JobRow, WorkerRow
+from app.store_history import HistoryStatements
+from app.store_targets import TargetStatements, is_paused
 from app.watchdog import Watchdog
-from qdispatch.errors import UnavailableError
+from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
-
-JOB: sa.Table = JobRow.__table__  # type: ignore[attr-defined]
-RESULT: sa.Table = ResultRow.__table__  # type: ignore[attr-defined]
-WORKER: sa.Table = WorkerRow.__table__  # type: ignore[attr-defined]
 
 _log = logging.getLogger(__name__)
 
@@ -132,11 +133,22 @@ def _translated() -> Iterator[None]:
         raise
 
 
+class JobGoneError(QDispatchError):
+    """The job was deleted meanwhile."""
+
+
 class Transaction:
-    """The statements, within one transaction."""
+    """The statements, within one transaction.
+
+    Attributes:
+        targets: Those about the states of targets.
+        history: Those about jobs that have ended.
+    """
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self.targets = TargetStatements(connection)
+        self.history = HistoryStatements(connection)
 
     def _insert(self, table: sa.Table) -> Any:
         postgres = self._connection.dialect.name == "postgresql"
@@ -190,11 +202,12 @@ class Transaction:
     def claim(
         self, job_id: UUID, *, worker: str, now: datetime, lease_until: datetime
     ) -> JobRow | None:
-        """Pending -> running; None if the job is not pending."""
+        """Pending -> running; None if the job is not pending, or its target is paused."""
         return self._change(
             job_id,
             JobStatus.PENDING,
             JobStatus.RUNNING,
+            unless=is_paused(hold=True),
             attempt=JOB.c.attempt + 1,
             worker=worker,
             started_at=now,
@@ -234,10 +247,15 @@ class Transaction:
             simulating_s=outcome.simulating_s,
             saving_s=saving_s,
             peak_memory_bytes=outcome.peak_memory_bytes,
+            result_bytes=sum(len(each.value) for each in outcome.results),
         )
 
     def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
-        """Stores results, to be rolled back if the job turns out to be given away."""
+        """Stores results, to be rolled back if the job turns out to be given away.
+
+        Raises:
+            JobGoneError: It was deleted, having been canceled before.
+        """
         values = [
             {
                 "job_id": job_id,
@@ -248,7 +266,10 @@ class Transaction:
             for each in results
         ]
         if values:
-            self._connection.execute(self._insert(RESULT).on_conflict_do_nothing(), values)
+            try:
+                self._connection.execute(self._insert(RESULT).on_conflict_do_nothing(), values)
+            except IntegrityError as error:
+                raise JobGoneError(f"there is no job {job_id} any more") from error
 
     def fail(
         self,
@@ -364,10 +385,13 @@ class Transaction:
         new: JobStatus,
         *,
         attempt_held: int | None = None,
+        unless: sa.ColumnElement[bool] | None = None,
         **values: object,
     ) -> JobRow | None:
         check_transition(old, new)
         statement = sa.update(JOB).where(JOB.c.id == job_id, JOB.c.status == old)
+        if unless is not None:
+            statement = statement.where(~unless)
         if attempt_held is not None:
             statement = statement.where(JOB.c.attempt == attempt_held)
         return self._one(statement.values(status=new, **values).returning(*JOB.c))
@@ -379,12 +403,25 @@ class Transaction:
 
         A note that comes after the job was claimed and handed over is about a
         message that is used up, and must not keep the next one from being sent.
+        The same goes for a note about a job of a paused target.
         """
         keys = [(each.job_id, each.attempt) for each in sent]
         self._connection.execute(
             sa.update(JOB)
             .where(sa.tuple_(JOB.c.id, JOB.c.attempt).in_(keys), JOB.c.status == JobStatus.PENDING)
+            .where(~is_paused())
             .values(sent_at=now)
+        )
+
+    def hold_back(self, job_id: UUID) -> None:
+        """Has a job that could not be claimed sent again, if it is pending still.
+
+        It is, if its target is paused; the message that led here is used up.
+        """
+        self._connection.execute(
+            sa.update(JOB)
+            .where(JOB.c.id == job_id, JOB.c.status == JobStatus.PENDING)
+            .values(sent_at=None)
         )
 
     def unsent(self, now: datetime, created_before: datetime, limit: int) -> list[Dispatch]:
@@ -410,9 +447,10 @@ class Transaction:
         return self._dispatches(JOB.c.target == target, JOB.c.sent_at < moment, limit=limit)
 
     def _dispatches(self, *where: sa.ColumnElement[bool], limit: int) -> list[Dispatch]:
+        # Those of paused targets wait.
         rows = self._connection.execute(
             sa.select(JOB.c.id, JOB.c.attempt, JOB.c.target, JOB.c.n_qubits, JOB.c.shots)
-            .where(_active(), JOB.c.status == JobStatus.PENDING, *where)
+            .where(_active(), JOB.c.status == JobStatus.PENDING, ~is_paused(), *where)
             .order_by(JOB.c.id)
             .limit(limit)
         )

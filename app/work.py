@@ -14,7 +14,7 @@ from app.programs import Programs
 from app.records import spec_of
 from app.rows import WorkerRow
 from app.settings import JobSettings
-from app.store import Store
+from app.store import JobGoneError, Store
 from qdispatch.model import JobStatus
 
 
@@ -42,10 +42,15 @@ class WorkService:
         self.lease_s = settings.lease_s
 
     def claim(self, job_id: UUID, worker: str) -> Claim | None:
-        """Gives a pending job to a worker; None if it is not to be run (any more)."""
+        """Gives a pending job to a worker; None if it is not to be run (any more, or for now).
+
+        A job of a paused target is for the sweep to send again after the pause.
+        """
         now = self._clock()
         with self._store.write() as tx:
             row = tx.claim(job_id, worker=worker, now=now, lease_until=self._lease(now))
+            if row is None:
+                tx.hold_back(job_id)
         if row is None:
             return None
         return Claim(job_id=job_id, attempt=row.attempt, faults=row.faults, spec=spec_of(row))
@@ -84,7 +89,7 @@ class WorkService:
                 )
                 if row is None:
                     raise _GivenAwayError  # noqa: TRY301 - rolls back
-        except _GivenAwayError:
+        except (_GivenAwayError, JobGoneError):
             return False
         self._programs.delete(claim.job_id)
         return True

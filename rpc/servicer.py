@@ -81,6 +81,17 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
 
         return _answer(call, context, f"CancelJobs of {len(request.ids)}")
 
+    def DeleteJob(  # noqa: N802
+        self, request: pb.DeleteJobRequest, context: grpc.ServicerContext
+    ) -> pb.DeleteJobResponse:
+        """Deletes a final job."""
+
+        def call() -> pb.DeleteJobResponse:
+            self._service.delete(request.id)
+            return pb.DeleteJobResponse()
+
+        return _answer(call, context, f"DeleteJob {request.id}")
+
     def ListTargets(  # noqa: N802
         self, _request: pb.ListTargetsRequest, context: grpc.ServicerContext
     ) -> pb.ListTargetsResponse:

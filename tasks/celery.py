@@ -41,7 +41,7 @@ def make_celery(settings: Settings, *, results: bool) -> Celery:
         task_acks_late=True,
         task_acks_on_failure_or_timeout=True,
         worker_prefetch_multiplier=1,
-        worker_pool="prefork",
+        worker_pool="tasks.pool:TaskPool",
         worker_send_task_events=True,
         task_send_sent_event=True,
         result_expires=settings.result_expires_s,

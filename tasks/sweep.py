@@ -1,7 +1,8 @@
 """The sweep: one process that closes the gaps which crashes leave.
 
 It sends what was committed and not sent, takes jobs from workers that are not
-heard of any more, and removes program files without a job.
+heard of any more, and removes program files without a job. It also deletes
+the jobs that the settings let the history forget.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 from celery import Celery
 
 from app.database import open_store
+from app.history import History
 from app.logs import set_up_logging
 from app.ports import utc_now
 from app.programs import Programs
@@ -28,7 +30,8 @@ from tasks.dispatch import BackgroundDispatcher, BrokerQueues
 
 _log = logging.getLogger(__name__)
 
-# How often files without a job, and Celery's old records, are looked for, in seconds.
+# How often files without a job, Celery's old records, and what the history may
+# forget, are looked for, in seconds.
 _TIDY_S: Final = 60.0
 _CLOSE_S: Final = 3.0
 
@@ -38,14 +41,21 @@ class Sweep:
 
     Args:
         upkeep: What is to be done.
+        history: What is trimmed.
         interval_s: How long to wait in between, in seconds.
         clean_results: Removes Celery's expired records.
     """
 
     def __init__(
-        self, upkeep: Upkeep, *, interval_s: float, clean_results: Callable[[], None]
+        self,
+        upkeep: Upkeep,
+        history: History,
+        *,
+        interval_s: float,
+        clean_results: Callable[[], None],
     ) -> None:
         self._upkeep = upkeep
+        self._history = history
         self._interval_s = interval_s
         self._clean_results = clean_results
         self._stop = Event()
@@ -57,27 +67,33 @@ class Sweep:
     def run(self) -> None:
         """Sweeps until stopped; what fails is tried again at the next turn."""
         tidied_at = -_TIDY_S
+        trimmed = 0
         while not self._stop.is_set():
             self._try("recovered from lost workers: %d", self._upkeep.recover)
             self._try("sent late: %d", self._upkeep.resend)
             self._try("lost by the broker, sent again: %d", self._upkeep.resend_lost)
-            if monotonic() - tidied_at >= _TIDY_S:
+            slow = monotonic() - tidied_at >= _TIDY_S
+            if slow:
                 tidied_at = monotonic()
                 self._try("program files without a job: %d", self._upkeep.tidy)
                 self._clean_results()
+            # As long as there is something to delete there may be more.
+            if slow or trimmed:
+                trimmed = self._try("deleted from the history: %d", self._history.trim)
             self._stop.wait(self._interval_s)
 
-    def _try(self, text: str, step: Callable[[], int]) -> None:
+    def _try(self, text: str, step: Callable[[], int]) -> int:
         try:
             number = step()
         except QDispatchError as error:
             _log.warning("%s: %s", step.__name__, error)
-            return
+            return 0
         except Exception:  # noqa: BLE001 - a defect; the other steps still count
             _log.exception("%s", step.__name__)
-            return
+            return 0
         if number:
             _log.info(text, number)
+        return number
 
 
 def _run(settings: Settings) -> None:
@@ -102,7 +118,12 @@ def _run(settings: Settings) -> None:
             except OSError as error:
                 _log.warning("cannot remove Celery's old records: %s", error)
 
-    sweep = Sweep(upkeep, interval_s=settings.jobs.sweep_interval_s, clean_results=clean_results)
+    sweep = Sweep(
+        upkeep,
+        History(settings=settings.history, store=store, clock=utc_now),
+        interval_s=settings.jobs.sweep_interval_s,
+        clean_results=clean_results,
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sweep.stop())
     dispatcher.start(on_sent=upkeep.mark_sent)

@@ -17,6 +17,7 @@ Layout under the folder of the broker:
     queues/QUEUE/PRIORITY-TIME-UNIQUE     messages, in the order of their names
     bindings/EXCHANGE/BINDING             empty files; the name says it all
     unreadable/                           messages that are none
+    owners                                locked while a queue's owner changes
     connections/ID/lock                   held as long as the connection lives
     connections/ID/held/QUEUE/...         taken, and not acknowledged yet
     connections/ID/owns/QUEUE             empty files: queues that end with it
@@ -25,6 +26,7 @@ Layout under the folder of the broker:
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import logging
 import os
@@ -32,7 +34,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from queue import Empty
@@ -213,9 +215,12 @@ class Channel(virtual.Channel):
     # -- queues
 
     def _new_queue(self, queue: str, durable: bool = True, **_kwargs: Any) -> None:
-        (self._queues / _name(queue)).mkdir(parents=True, exist_ok=True)
-        if not durable:
-            (self._own.owns / _name(queue)).touch()
+        # A worker that starts anew takes over the queue of the one that was
+        # killed, whose end must not take it away.
+        with _owners(self._root):
+            (self._queues / _name(queue)).mkdir(parents=True, exist_ok=True)
+            if not durable:
+                (self._own.owns / _name(queue)).touch()
 
     def _has_queue(self, queue: str, **_kwargs: Any) -> bool:
         return (self._queues / _name(queue)).is_dir()
@@ -308,9 +313,23 @@ def recover(root: Path) -> None:
             os.close(lock)
 
 
+@contextmanager
+def _owners(root: Path) -> Iterator[None]:
+    """Nobody else takes or ends the ownership of a queue meanwhile."""
+    lock = os.open(root / "owners", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
 def _bury(root: Path, folder: Path) -> None:
-    for queue in _listing(folder / "owns"):
-        _delete_queue(root, queue)
+    with _owners(root):
+        for queue in _listing(folder / "owns"):
+            (folder / "owns" / queue).unlink(missing_ok=True)
+            if not any((root / "connections").glob(f"*/owns/{glob.escape(queue)}")):
+                _delete_queue(root, queue)
     for queue in _listing(folder / "held"):
         for name in _listing(folder / "held" / queue):
             _move(folder / "held" / queue / name, root / "queues" / queue / name)
@@ -348,8 +367,10 @@ class Transport(virtual.Transport):
     default_port = 0
     driver_type = driver_name = SCHEME
     polling_interval = 0.01
+    # A worker so has the pool that gives each child a pipe of its own: a child
+    # killed while it waits at the one they would share keeps its lock for good.
     implements = virtual.Transport.implements.extend(
-        exchange_type=frozenset(["direct", "topic", "fanout"])
+        asynchronous=True, exchange_type=frozenset(["direct", "topic", "fanout"])
     )
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
@@ -370,6 +391,15 @@ class Transport(virtual.Transport):
                 (self.root / part).mkdir(parents=True, exist_ok=True)
             self._own = _Connection(self.root)
         return self._own
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Has a worker's event loop look for messages."""
+        loop.call_repeatedly(self.polling_interval, self._deliver_all, connection)
+
+    def _deliver_all(self, connection: Any) -> None:
+        with suppress(TimeoutError):
+            while True:
+                super().drain_events(connection, timeout=0)
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
         """Delivers a message, or raises a timeout.

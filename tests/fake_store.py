@@ -5,50 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import Any
 from uuid import UUID
-
-import sqlalchemy as sa
 
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.ports import Dispatch
 from app.rows import JobRow, WorkerRow
-from app.store import label
+from app.store import JobGoneError, label
 from qdispatch.model import JobStatus
-
-
-@dataclass
-class _Tables:
-    """What is committed, or what a transaction would commit; rows are replaced, never changed."""
-
-    jobs: dict[UUID, dict[str, Any]] = field(default_factory=dict)
-    results: dict[tuple[UUID, str, int], bytes] = field(default_factory=dict)
-    workers: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def copy(self) -> _Tables:
-        return _Tables(jobs=dict(self.jobs), results=dict(self.results), workers=dict(self.workers))
+from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements, Tables
 
 
 class FakeStore:
     """Jobs in memory: one writer at a time, readers of what was committed last."""
 
     def __init__(self) -> None:
-        self._committed = _Tables()
+        self.committed = Tables()
         self._writing = Lock()
 
     @contextmanager
     def write(self) -> Iterator[FakeTransaction]:
         with self._writing:
-            tables = self._committed.copy()
+            tables = self.committed.copy()
             yield FakeTransaction(tables)
-            self._committed = tables
+            self.committed = tables
 
     @contextmanager
     def read(self) -> Iterator[FakeTransaction]:
-        yield FakeTransaction(self._committed.copy())
+        yield FakeTransaction(self.committed.copy())
 
     def close(self) -> None:
         """Nothing is open."""
@@ -57,8 +42,10 @@ class FakeStore:
 class FakeTransaction:
     """Each method does what the statement of the same name does."""
 
-    def __init__(self, tables: _Tables) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self.targets = FakeTargetStatements(tables)
+        self.history = FakeHistoryStatements(tables)
 
     # -- submission
 
@@ -96,11 +83,13 @@ class FakeTransaction:
         self, job_id: UUID, *, worker: str, now: datetime, lease_until: datetime
     ) -> JobRow | None:
         row = self.job(job_id)
+        if row is None or self.targets.paused(row.target):
+            return None
         return self._change(
             job_id,
             JobStatus.PENDING,
             JobStatus.RUNNING,
-            attempt=0 if row is None else row.attempt + 1,
+            attempt=row.attempt + 1,
             worker=worker,
             started_at=now,
             lease_until=lease_until,
@@ -131,12 +120,13 @@ class FakeTransaction:
             simulating_s=outcome.simulating_s,
             saving_s=saving_s,
             peak_memory_bytes=outcome.peak_memory_bytes,
+            result_bytes=sum(len(each.value) for each in outcome.results),
         )
 
     def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
         for each in results:
             if job_id not in self._tables.jobs:
-                raise sa.exc.IntegrityError("a result without a job", None, ValueError(job_id))
+                raise JobGoneError(f"there is no job {job_id} any more")
             key = (job_id, each.result_type, each.point)
             self._tables.results.setdefault(key, each.value)
 
@@ -211,11 +201,16 @@ class FakeTransaction:
 
     def mark_sent(self, sent: Sequence[Dispatch], now: datetime) -> None:
         for each in sent:
-            if self._held(each.job_id, JobStatus.PENDING, each.attempt):
+            held = self._held(each.job_id, JobStatus.PENDING, each.attempt)
+            if held and not self.targets.paused(self._tables.jobs[each.job_id]["target"]):
                 self._put(each.job_id, sent_at=now)
 
+    def hold_back(self, job_id: UUID) -> None:
+        if self._held(job_id, JobStatus.PENDING, None):
+            self._put(job_id, sent_at=None)
+
     def unsent(self, now: datetime, created_before: datetime, limit: int) -> list[Dispatch]:
-        return _dispatches(
+        return self._dispatches(
             limit,
             (
                 each
@@ -230,7 +225,7 @@ class FakeTransaction:
         return dict(Counter(each.target for each in self._waiting() if each.sent_at is not None))
 
     def sent_before(self, target: str, moment: datetime, limit: int) -> list[Dispatch]:
-        return _dispatches(
+        return self._dispatches(
             limit,
             (
                 each
@@ -271,6 +266,18 @@ class FakeTransaction:
     def _rows(self) -> Iterator[JobRow]:
         return (JobRow(**each) for each in self._tables.jobs.values())
 
+    def _dispatches(self, limit: int, rows: Iterable[JobRow]) -> list[Dispatch]:
+        may_run = (each for each in rows if not self.targets.paused(each.target))
+        return [
+            Dispatch(
+                job_id=each.id,
+                attempt=each.attempt,
+                target=each.target,
+                label=label(each.target, each.n_qubits, each.shots),
+            )
+            for each in sorted(may_run, key=lambda row: row.id)[:limit]
+        ]
+
     def _waiting(self) -> Iterator[JobRow]:
         return (each for each in self._rows() if each.status is JobStatus.PENDING)
 
@@ -308,15 +315,3 @@ class FakeTransaction:
 
 def _active(row: JobRow) -> bool:
     return not row.status.is_final
-
-
-def _dispatches(limit: int, rows: Iterable[JobRow]) -> list[Dispatch]:
-    return [
-        Dispatch(
-            job_id=each.id,
-            attempt=each.attempt,
-            target=each.target,
-            label=label(each.target, each.n_qubits, each.shots),
-        )
-        for each in sorted(rows, key=lambda row: row.id)[:limit]
-    ]

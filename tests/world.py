@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +18,7 @@ from app.programs import Programs
 from app.service import JobService
 from app.settings import SETTINGS_VARIABLE, Settings
 from app.store import Store, make_engine
+from app.targets import TargetControl
 from app.upkeep import Upkeep
 from app.work import WorkService
 from qdispatch.codec import encode_result
@@ -111,11 +114,13 @@ class World:
     jobs: JobService
     work: WorkService
     upkeep: Upkeep
+    targets: TargetControl
+    numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def submit(self, **changes: Any) -> UUID:
         """Submits a Bell state, with changes to its spec, under a request_id of its own."""
         self.clock.advance(0.001)
-        request_id = f"request-{len(self.dispatcher.sent)}"
+        request_id = f"request-{next(self.numbers)}"
         return UUID(self.jobs.submit(bell(**changes), request_id=request_id).id)
 
     def claim(self, job_id: UUID, worker: str = WORKER) -> Claim:
@@ -191,4 +196,5 @@ def make_world(settings: Settings) -> World:
             queues=queues,
             clock=clock,
         ),
+        targets=TargetControl(settings=settings, store=store, clock=clock),
     )

@@ -84,12 +84,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _take_name_space() -> None:
-    """Mounts are then this process' own, and gone with it."""
-    if _MOUNTING not in os.environ:
-        os.environ[_MOUNTING] = "1" if may_mount() else "0"
-        if os.environ[_MOUNTING] == "1":
-            command = [sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
-            os.execvp("unshare", ["unshare", "--mount", *command])
+    """Starts this anew, so that mounts are its own, and gone with it."""
+    if _MOUNTING in os.environ:
+        return
+    os.environ[_MOUNTING] = "1" if may_mount() else "0"
+    # This process forks while its clients are at work. gRPC reads it at import.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+    command = [sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
+    if os.environ[_MOUNTING] == "1":
+        command = ["unshare", "--mount", *command]
+    os.execvp(command[0], command)
 
 
 def _log_to(file: Path) -> None:

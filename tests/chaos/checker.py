@@ -9,6 +9,7 @@ from typing import Any
 from qdispatch import Client
 from qdispatch.errors import QDispatchError
 from qdispatch.model import CancelVerdict, ErrorKind, JobInfo, JobSpec, JobStatus
+from tests.chaos.installation import MAX_ATTEMPTS
 from tests.chaos.ledger import Entry, Sighting
 from tests.chaos.mixture import FAILURES, Kind
 from tests.chaos.report import Case, Report, Verdict
@@ -106,7 +107,12 @@ class Checker:
         stored = sum(row["results"] for row in rows)
         if stored != (info.status is JobStatus.FINISHED):
             yield Verdict.DUPLICATED, f"{info.status} with {stored} results"
+        # A job that crashes each time fails for good by its last fault, which
+        # may have been one of ours.
+        crashing = entry.order.kind is Kind.CRASHING
         if info.error is not None and info.error.kind == ErrorKind.WORKER_LOST:
+            if crashing and info.faults >= MAX_ATTEMPTS:
+                return
             yield Verdict.GAVE_UP, f"attempt {info.attempt}: {info.error.message}"
             return
         # A job that somebody canceled in time is canceled for good.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import subprocess
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -126,6 +127,7 @@ class Experiment:
             saboteur=saboteur,
             monitor=monitor,
             report=self._report,
+            employ=load.add,
         )
         began = time.monotonic()
 
@@ -205,7 +207,7 @@ class Experiment:
             kept[name].retire()
         try:
             installation.stack.stop()
-        except AssertionError as error:
+        except (AssertionError, subprocess.TimeoutExpired) as error:
             text = f"does not stop in order: {error}"
             self._report.cases.append(Case(verdict=Verdict.LITTER, text=text))
         after = list(litter.after_the_end(installation, monitor))

@@ -15,8 +15,8 @@ from tests.chaos.proxy import Proxies
 from tests.e2e.stack import PROJECT, Stack
 from tests.services.together import Services
 
-# Leases and sweeps are quick, so that what they mend is mended within the
-# run; a job may be started so often that no fault costs it its life.
+# Leases, sweeps and back-offs are quick, so that what they mend is mended
+# within the run; a job survives more faults than will ever hit one.
 SETTINGS: Final = """
 data_dir = "{data_dir}"
 
@@ -25,10 +25,12 @@ address = "127.0.0.1:{port}"
 max_shots = 1_000_000
 
 [jobs]
-max_attempts = 25
+max_attempts = 10
+retry_delay_s = 0.05
 lease_s = 6.0
 sweep_interval_s = 0.5
 resend_after_s = 1.0
+lost_after_s = 3.0
 orphan_after_s = 30.0
 
 [machine]
@@ -59,6 +61,8 @@ concurrency = 2
 time_limit_s = 300.0
 """
 
+#: Of the settings: so many faults end a job.
+MAX_ATTEMPTS: Final = 10
 #: How old a program file without a job gets before the sweep removes it.
 ORPHAN_AFTER_S: Final = 30.0
 
@@ -97,9 +101,12 @@ class Installation:
             self.services.start()
         self.stack = Stack(folder, self.services, settings=SETTINGS, targets=(*TARGETS, STUB))
         self.stack.environment |= {
-            "PYTHONPATH": os.pathsep.join((str(self._plugin()), os.environ.get("PYTHONPATH", ""))),
+            "PYTHONPATH": os.pathsep.join(
+                (str(install_stub(self.folder / "site")), os.environ.get("PYTHONPATH", ""))
+            ),
             "TMPDIR": str(self.temporary),
         }
+        self.stack.environment.pop("GRPC_ENABLE_FORK_SUPPORT", None)
         if self.services is not None:
             self._connect(self.services)
         self.stack.start()
@@ -123,20 +130,6 @@ class Installation:
             disks["postgresql"] = Disk(self.services.postgresql.data, _POSTGRESQL_MIB)
         return disks
 
-    def _plugin(self) -> Path:
-        """A folder with an installed distribution that names the stub simulator."""
-        site = self.folder / "site"
-        information = site / "qdispatch_stub-1.0.dist-info"
-        information.mkdir(parents=True)
-        shutil.copy(PROJECT / "tests" / "plugin" / "stub_simulator.py", site)
-        (information / "METADATA").write_text(
-            "Metadata-Version: 2.1\nName: qdispatch-stub\nVersion: 1.0\n"
-        )
-        (information / "entry_points.txt").write_text(
-            "[qdispatch.simulators]\nstub = stub_simulator:StubSimulator\n"
-        )
-        return site
-
     def _connect(self, services: Services) -> None:
         """Gives every process URLs that lead through links of its own."""
         of_all: dict[str, dict[str, str]] = {}
@@ -148,3 +141,17 @@ class Installation:
             url = re.sub(rf":{server_port}/", f":{port}/", self.stack.environment[variable])
             of_all.setdefault(component, {})[variable] = url
         self.stack.environments = {part: of_all.get(part, of_all["worker"]) for part in self.parts}
+
+
+def install_stub(site: Path) -> Path:
+    """Makes a folder with an installed distribution that names the stub simulator."""
+    information = site / "qdispatch_stub-1.0.dist-info"
+    information.mkdir(parents=True)
+    shutil.copy(PROJECT / "tests" / "plugin" / "stub_simulator.py", site)
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: qdispatch-stub\nVersion: 1.0\n"
+    )
+    (information / "entry_points.txt").write_text(
+        "[qdispatch.simulators]\nstub = stub_simulator:StubSimulator\n"
+    )
+    return site

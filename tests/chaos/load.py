@@ -21,7 +21,7 @@ from qdispatch.errors import (
 from qdispatch.model import CancelVerdict, JobInfo
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tests.chaos.ledger import Entry, Ledger
-from tests.chaos.mixture import Order
+from tests.chaos.mixture import Order, extra
 
 T = TypeVar("T")
 
@@ -61,6 +61,7 @@ class Load:
         self._due: PriorityQueue[tuple[float, int, Entry]] = PriorityQueue()
         self._numbers = count()
         self._given = 0
+        self._extra: list[Order] = []
         self._allowed = 0
         self._changed = Condition()
         self._no_more = Event()
@@ -85,6 +86,13 @@ class Load:
         with self._changed:
             self._allowed = max(self._allowed, number)
             self._changed.notify_all()
+
+    def add(self, target: str) -> None:
+        """Submits a slow job beside, unless one is on its way."""
+        with self._changed:
+            if not self._extra:
+                self._extra.append(extra(next(self._numbers), target))
+                self._changed.notify_all()
 
     def finish(self, number: int, timeout_s: float) -> bool:
         """Submits no more than so many in all; whether all is settled in time."""
@@ -124,12 +132,14 @@ class Load:
     def _next(self) -> Order | None:
         with self._changed:
             # The backlog changes without a word; so this looks now and then.
-            while not self._no_more.is_set() and (
+            while not (self._no_more.is_set() or self._extra) and (
                 self._given >= self._allowed or self._backlog() >= self._most
             ):
                 self._changed.wait(0.2)
             if self._stop.is_set() or (self._no_more.is_set() and self._given >= self._allowed):
                 return None
+            if self._extra:
+                return self._extra.pop()
             self._given += 1
             return next(self._orders)
 

@@ -78,19 +78,21 @@ class Order:
         pause_s: How long the one who submits waits before.
         cancel_after_s: When it is canceled, after it was acknowledged.
         repeated: Whether it is submitted once more after it was acknowledged.
+        series: What it is numbered within.
     """
 
     number: int
     kind: Kind
     spec: JobSpec
-    pause_s: float
+    pause_s: float = 0.0
     cancel_after_s: float | None = None
     repeated: bool = False
+    series: str = "chaos"
 
     @property
     def request_id(self) -> str:
         """Names the submission."""
-        return f"chaos-{self.number}"
+        return f"{self.series}-{self.number}"
 
 
 def orders(seed: int) -> Iterator[Order]:
@@ -109,6 +111,12 @@ def orders(seed: int) -> Iterator[Order]:
             repeated=chance.random() < 0.05,
         )
         number += 1
+
+
+def extra(number: int, target: str) -> Order:
+    """A slow job for a target that would be idle otherwise when a fault comes."""
+    slow = [spec for spec in _slow() if spec.target == target]
+    return Order(number=number, kind=Kind.SLOW, spec=slow[number % len(slow)], series="chaos-extra")
 
 
 def references() -> list[JobSpec]:

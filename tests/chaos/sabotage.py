@@ -17,7 +17,9 @@ from tests.services.process import wait_until
 
 _log = logging.getLogger(__name__)
 
-# How long a fault waits for a job to run, and for what it is to hit.
+# How long a fault waits for one of the planned jobs to run, for one beside the
+# plan, and for what it is to hit.
+_PATIENCE_S: Final = 1.0
 _JOB_S: Final = 15.0
 _SUBJECT_S: Final = 45.0
 
@@ -31,12 +33,14 @@ class Sabotage:
         saboteur: Makes it happen.
         monitor: Tells whether jobs run.
         report: Where it is counted.
+        employ: Gets a target a job that runs for a while.
     """
 
     plan: Iterator[Fault]
     saboteur: Saboteur
     monitor: Monitor
     report: Report
+    employ: Callable[[str], None]
 
     def run(self, *, before_each: Callable[[int], None], over: Callable[[int], bool]) -> None:
         """Lets one fault after the other happen.
@@ -55,22 +59,22 @@ class Sabotage:
             number += len(together)
 
     def _happen(self, together: list[Fault]) -> None:
-        began = time.monotonic()
         mends: list[tuple[float, Fault, Mend]] = []
         for fault in together:
-            mend = self._begin(fault, over=lambda: False)
+            mend = self._begin(fault)
             if mend is not None:
                 mends.append((time.monotonic() + fault.duration_s, fault, mend))
         for until, fault, mend in sorted(mends, key=lambda each: each[0]):
             _pause(until - time.monotonic())
             mend()
             _log.info("mended: %s", fault)
-        _log.debug("that took %.1f s", time.monotonic() - began)
         _pause(together[-1].pause_s)
 
-    def _begin(self, fault: Fault, *, over: Callable[[], bool]) -> Mend | None:
+    def _begin(self, fault: Fault) -> Mend | None:
         of = fault.target if fault.subject in OF_A_WORKER else None
-        wait_until(lambda: self.monitor.running(of) > 0 or over(), _JOB_S)
+        if not wait_until(lambda: self.monitor.running(of) > 0, _PATIENCE_S):
+            self.employ(fault.target)
+            wait_until(lambda: self.monitor.running(of) > 0, _JOB_S)
         hit = self.monitor.running(of) > 0
         _log.info("fault: %s, while %d jobs run", fault, self.monitor.running(of))
         found: list[Mend] = []

@@ -16,8 +16,9 @@ from uuid_utils.compat import uuid7
 
 from app.jobs import Claim
 from app.ports import utc_now
+from app.rows import JOB
 from app.service import Canceled, JobService
-from app.store import JOB, Store
+from app.store import Store
 from app.work import WorkService
 from qdispatch.model import JobStatus
 from tests.world import BELL, WORKER, World, bell, finished

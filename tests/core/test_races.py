@@ -8,13 +8,12 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from app.rows import JobRow
-from app.store import JOB, RESULT, Store
+from app.rows import JOB, RESULT, JobRow
+from app.store import Store
 from qdispatch.model import CancelVerdict, JobStatus
+from tests.core.databases import ON_POSTGRESQL
 from tests.core.races import Race, run
 from tests.world import World, finished
-
-ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 SLOW = (pytest.mark.slow, pytest.mark.timeout(600))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -94,7 +95,7 @@ class Stack:
     ) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
-        self._services = services
+        self.services = services
         urls = {} if services is None else _urls(services)
         port = free_port()
         self.address = f"127.0.0.1:{port}"
@@ -103,7 +104,13 @@ class Stack:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("QDISPATCH_")
         }
-        self.environment = {**inherited, "QDISPATCH_SETTINGS": str(file), **urls}
+        # A process that aborts says where.
+        self.environment = {
+            **inherited,
+            "QDISPATCH_SETTINGS": str(file),
+            "PYTHONFAULTHANDLER": "1",
+            **urls,
+        }
         self.environments: dict[str, dict[str, str]] = {}
         self.targets = tuple(targets)
         embedded_database = f"sqlite:///{self.data_dir / 'qdispatch.db'}"
@@ -131,9 +138,25 @@ class Stack:
         else:
             self.start_worker(name)
 
-    def start_worker(self, target: str) -> None:
-        """Starts the worker of a target, as an operator would."""
-        self.launch(target, "celery", "-A", "tasks", "worker", "-Q", target, "-l", "INFO")
+    def start_worker(
+        self, target: str, *, name: str | None = None, concurrency: int | None = None
+    ) -> None:
+        """Starts a worker of a target, as an operator would."""
+        options = ["-n", f"{name}@%h"] if name else []
+        if concurrency is not None:
+            options += ["-c", str(concurrency)]
+        command = ["celery", "-A", "tasks", "worker", "-Q", target, "-l", "INFO"]
+        self.launch(name or target, *command, *options)
+
+    def stop_part(self, name: str) -> None:
+        """Stops a process, as SIGTERM does."""
+        process = self._processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(STOP_S) == 0, f"{name}: {self.log(name)}"
+        finally:
+            process.kill()
+            process.wait()
 
     def wait_until_ready(self) -> None:
         """Waits until every target has a worker."""
@@ -211,6 +234,22 @@ class Stack:
         children = self.process(target).children()
         return {child.pid for child in children if not _is_fork_server(child)}
 
+    def active_slots(self, target: str, job_id: str) -> list[int]:
+        """The processes that run a job, as Celery has it."""
+        node = self.node(target)
+        active = json.loads(self.celery("inspect", "active", "--json", "-d", node, "-t", "20"))
+        return [task["worker_pid"] for task in active[node] if task["id"] == job_id]
+
+    def rows(self) -> int:
+        """How many jobs the database has."""
+        engine = make_engine(self.database_url)
+        with engine.connect() as connection:
+            number: int = connection.execute(
+                sa.select(sa.func.count()).select_from(JOB)
+            ).scalar_one()
+        engine.dispose()
+        return number
+
     def fork_servers(self, target: str) -> list[psutil.Process]:
         """The fork server of a worker, if it is there."""
         return [each for each in self.process(target).children() if _is_fork_server(each)]
@@ -260,11 +299,11 @@ class Stack:
     def restart(self) -> None:
         """Stops and starts everything, the services included."""
         self.stop()
-        if self._services is not None:
+        if self.services is not None:
             for service in (
-                self._services.rabbitmq,
-                self._services.redis,
-                self._services.postgresql,
+                self.services.rabbitmq,
+                self.services.redis,
+                self.services.postgresql,
             ):
                 service.restart()
         self.start()

@@ -24,11 +24,13 @@ from qdispatch.client import Client
 from qdispatch.codec import ERROR_DETAIL_KEY, encode_result, encode_spec
 from qdispatch.errors import (
     InvalidJobError,
+    JobActiveError,
     JobCanceledError,
     JobFailedError,
     JobNotFoundError,
     RequestConflictError,
     ServerError,
+    TargetDrainedError,
     TooLargeError,
     UnavailableError,
     UnknownTargetError,
@@ -42,6 +44,7 @@ from qdispatch.model import (
     PauliTerm,
     Result,
     ResultType,
+    TargetState,
 )
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
@@ -285,7 +288,7 @@ def test_a_message_over_the_limit_is_told_the_limit(stub: pb_grpc.QDispatchStub)
 
 
 @pytest.mark.parametrize("job_id", ["00000000000000000000000000000000", "", "no uuid", "ü" * 100])
-@pytest.mark.parametrize("method", ["GetJob", "CancelJob"])
+@pytest.mark.parametrize("method", ["GetJob", "CancelJob", "DeleteJob"])
 def test_a_job_that_does_not_exist(stub: pb_grpc.QDispatchStub, method: str, job_id: str) -> None:
     request: Message = getattr(pb, f"{method}Request")(id=job_id)
     ended = refusal(lambda: getattr(stub, method)(request))
@@ -323,6 +326,27 @@ def test_outcomes_wider_than_64_bits_come_through(client: Client, world: World) 
     assert format(4_999, "0200b") in quasi
 
 
+@pytest.mark.parametrize("target", ["aer", ""])
+def test_a_drained_target_refuses(stub: pb_grpc.QDispatchStub, world: World, target: str) -> None:
+    for name in world.settings.targets:
+        world.targets.set_state(name, TargetState.DRAINED)
+    ended = refusal(create(stub, target=target))
+    assert (ended.code, ended.field) == (Code.FAILED_PRECONDITION, "spec.target")
+    assert "name another target, or submit again later" in ended.text
+    assert world.files() == set()
+    assert world.dispatcher.sent == []
+
+
+@pytest.mark.parametrize("status", [JobStatus.PENDING, JobStatus.RUNNING])
+def test_a_job_that_is_not_final_is_not_deleted(
+    stub: pb_grpc.QDispatchStub, world: World, status: JobStatus
+) -> None:
+    job_id = str(world.job_in(status))
+    ended = refusal(lambda: stub.DeleteJob(pb.DeleteJobRequest(id=job_id)))
+    assert (ended.code, ended.field) == (Code.FAILED_PRECONDITION, "id")
+    assert f"is {status}: cancel it first, or wait" in ended.text
+
+
 # -- a part is away, or defective
 
 
@@ -333,6 +357,7 @@ def test_while_the_database_is_away(stub: pb_grpc.QDispatchStub, world: World) -
         create(stub),
         lambda: stub.GetJob(pb.GetJobRequest(id=job_id)),
         lambda: stub.CancelJob(pb.CancelJobRequest(id=job_id)),
+        lambda: stub.DeleteJob(pb.DeleteJobRequest(id=job_id)),
         lambda: stub.ListTargets(pb.ListTargetsRequest()),
     ]
     for call in calls:
@@ -480,6 +505,33 @@ def test_targets(client: Client, world: World) -> None:
     world.submit(target="aer")
     assert client.targets() == world.jobs.targets()
     assert client.targets()[0].workers_online == client.targets()[0].queue_length == 1
+
+
+def test_the_state_of_a_target(client: Client, world: World) -> None:
+    world.targets.set_state("aer", TargetState.PAUSED)
+    world.targets.set_state("cirq", TargetState.DRAINED)
+    states = {each.name: each.state for each in client.targets()}
+    assert states == {"aer": "paused", "cirq": "drained", "pennylane": "active"}
+    assert client.submit(BELL_CIRCUIT, target="aer").info.status is JobStatus.PENDING
+    with pytest.raises(TargetDrainedError, match="target cirq is drained") as caught:
+        client.submit(BELL_CIRCUIT, target="cirq")
+    assert caught.value.field == "spec.target"
+    assert client.submit(BELL_CIRCUIT).info.spec.target == "pennylane"
+    world.targets.set_state("cirq", TargetState.ACTIVE)
+    client.submit(BELL_CIRCUIT, target="cirq")
+
+
+def test_delete(client: Client, world: World) -> None:
+    job = client.submit(BELL_CIRCUIT, target="aer", request_id="mine")
+    with pytest.raises(JobActiveError, match="is pending: cancel it first, or wait"):
+        job.delete()
+    world.work.finish(world.claim(UUID(job.id)), finished())
+    assert job.result(timeout_s=10).counts == {"00": 48, "11": 52}
+    job.delete()
+    for call in (job.delete, lambda: client.job(job.id), lambda: client.delete_job(job.id)):
+        with pytest.raises(JobNotFoundError):
+            call()
+    assert client.submit(BELL_CIRCUIT, target="aer", request_id="mine").id != job.id
 
 
 def test_the_same_request_id_is_the_same_job(client: Client) -> None:

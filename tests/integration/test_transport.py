@@ -152,7 +152,7 @@ def test_what_a_killed_consumer_held_comes_back(folder: Path, run: Run) -> None:
         # Its own queues went with it.
         assert not connection.default_channel._has_queue("reply.of.mine")
         assert "reply" not in str(files(folder))
-    assert [name for name in files(folder) if not name.startswith("bindings/")] == []
+    assert [name for name in files(folder) if not name.startswith("bindings/")] == ["owners"]
 
 
 def test_of_those_who_clean_up_after_the_dead_none_gets_in_the_others_way(
@@ -354,6 +354,22 @@ def test_a_queue_of_ones_own_ends_with_its_connection(folder: Path, other: Conne
         size(other, "mine")
 
 
+def test_a_queue_of_one_that_died_stays_with_who_has_taken_it_over(
+    folder: Path, other: Connection
+) -> None:
+    """A worker that is started again under the same name has the same queue."""
+    dead = connect(folder)
+    queue("mine", durable=False)(dead.default_channel).declare()
+    queue("mine", durable=False)(other.default_channel).declare()
+    # As the kernel does when a process is killed.
+    dead.transport.own.close()
+    recover(folder)
+    put(other, "mine", "a word")
+    assert get(other, "mine").payload == "a word"
+    other.close()
+    assert not list((folder / "queues").iterdir())
+
+
 # -- consumers
 
 
@@ -433,7 +449,7 @@ def test_nothing_is_left_but_durable_queues(folder: Path) -> None:
                     message.ack()
     assert list((folder / "connections").iterdir()) == []
     assert [path.name for path in (folder / "queues").iterdir()] == ["aer"]
-    assert files(folder) == ["bindings/qdispatch/aer,%,aer"]
+    assert files(folder) == ["bindings/qdispatch/aer,%,aer", "owners"]
 
 
 def test_a_connection_that_was_never_used_leaves_nothing(folder: Path) -> None:

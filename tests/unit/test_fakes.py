@@ -17,10 +17,13 @@ import pytest
 from app.jobs import Failed, Finished
 from app.ports import Clock, Dispatch, Dispatcher, utc_now
 from app.store import Store, Transaction
+from app.store_history import HistoryStatements
+from app.store_targets import TargetStatements
 from qdispatch.model import ErrorKind, JobSpec
 from tasks.engine import EngineError, Exited, Signal
 from tasks.run import EngineSeam
 from tests.fake_store import FakeStore, FakeTransaction
+from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements
 from tests.fakes import Event, ManualClock, RecordingDispatcher, ScriptedEngine
 from tests.world import bell, counts, failed, finished
 
@@ -152,7 +155,12 @@ def test_a_clock_tells_a_moment_in_utc_that_never_goes_back(clock: Clock) -> Non
     assert timedelta(0) <= second - first
 
 
-STORES = {Store: FakeStore, Transaction: FakeTransaction}
+STORES = {
+    Store: FakeStore,
+    Transaction: FakeTransaction,
+    TargetStatements: FakeTargetStatements,
+    HistoryStatements: FakeHistoryStatements,
+}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_the_settings_that_are_shipped_fit_and_are_the_defaults(
     assert shipped.embedded_broker
     write(TARGET)
     bare = load_settings()
-    for section in ("server", "jobs", "machine", "result_expires_s"):
+    for section in ("server", "jobs", "history", "machine", "result_expires_s"):
         assert getattr(shipped, section) == getattr(bare, section)
 
 
@@ -67,6 +67,17 @@ def test_a_file_is_read(write: Write) -> None:
     target = settings.targets["one-2"]
     assert (target.simulator, target.memory_limit) == ("mine", 512 * 2**20)
     assert [*target.program_formats, *target.result_types] == ["openqasm2", "counts"]
+
+
+def test_how_long_the_history_is_kept(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(TARGET)
+    kept = load_settings().history
+    assert (kept.max_age_days, kept.max_bytes) == (0, 0)
+    write(f'[history]\nmax_age_days = 0.5\nmax_bytes = "50GiB"\n{TARGET}')
+    kept = load_settings().history
+    assert (kept.max_age_days, kept.max_bytes) == (0.5, 50 * 2**30)
+    monkeypatch.setenv("QDISPATCH_HISTORY__MAX_AGE_DAYS", "90")
+    assert load_settings().history.max_age_days == 90
 
 
 def test_the_environment_goes_before_the_file(
@@ -156,6 +167,11 @@ def test_a_file_that_is_not_there_is_an_empty_one(
         ('[server]\nthreads = "many"', "server.threads"),
         ('[server]\nmax_message_bytes = "3GiB"', "server.max_message_bytes"),
         ("[machine]\nmax_simulations = 0", "machine.max_simulations"),
+        ("[history]\nmax_age_days = -1", "history.max_age_days"),
+        ("[history]\nmax_age_days = inf", "history.max_age_days"),
+        ('[history]\nmax_bytes = "-1"', "history.max_bytes"),
+        ('[history]\nmax_bytes = "all"', "history.max_bytes"),
+        ("[history]\nmax_age = 1", "history.max_age"),
         ("result_expires_s = -1", "result_expires_s"),
         ('[targets.Aer]\nsimulator = "aer"', "target 'Aer'"),
         ('[targets."a b"]\nsimulator = "aer"', "target 'a b'"),

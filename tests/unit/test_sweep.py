@@ -34,6 +34,9 @@ class ScriptedUpkeep:
     def tidy(self) -> int:
         return self._step("tidy")
 
+    def trim(self) -> int:
+        return self._step("trim")
+
 
 @pytest.fixture
 def upkeep() -> ScriptedUpkeep:
@@ -44,6 +47,7 @@ def sweep_until(upkeep: ScriptedUpkeep, rounds: int) -> Sweep:
     """A sweep that is stopped in its n-th round."""
     act = upkeep.act
     sweep = Sweep(
+        upkeep,  # type: ignore[arg-type]
         upkeep,  # type: ignore[arg-type]
         interval_s=1e-9,
         clean_results=lambda: upkeep.calls.append("clean"),
@@ -60,13 +64,22 @@ def sweep_until(upkeep: ScriptedUpkeep, rounds: int) -> Sweep:
 
 def test_a_round_recovers_before_it_sends(upkeep: ScriptedUpkeep) -> None:
     sweep_until(upkeep, 1).run()
-    assert upkeep.calls == ["recover", "resend", "resend_lost", "tidy", "clean"]
+    assert upkeep.calls == ["recover", "resend", "resend_lost", "tidy", "clean", "trim"]
 
 
 def test_it_goes_on_and_tidies_less_often(upkeep: ScriptedUpkeep) -> None:
     sweep_until(upkeep, 5).run()
     assert upkeep.calls.count("recover") == upkeep.calls.count("resend") == 5
-    assert upkeep.calls.count("tidy") == upkeep.calls.count("clean") == 1
+    for slow in ("tidy", "clean", "trim"):
+        assert upkeep.calls.count(slow) == 1
+
+
+def test_it_trims_the_history_until_nothing_is_left_to_delete(upkeep: ScriptedUpkeep) -> None:
+    left = iter([5000, 5000, 3, 0])
+    upkeep.act = lambda name: next(left) if name == "trim" else 0
+    sweep_until(upkeep, 6).run()
+    assert upkeep.calls.count("trim") == 4
+    assert upkeep.calls.count("tidy") == 1
 
 
 def test_a_step_that_fails_stops_neither_the_others_nor_the_sweep(

@@ -30,6 +30,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("lease_until IS NOT NULL"),
         sqlite_where=sa.text("lease_until IS NOT NULL"),
     )
+    # What was finished before counts nothing in the retention by size, but is
+    # the oldest, and goes first.
+    op.create_index(
+        "job_result_bytes_idx",
+        "job",
+        ["result_bytes"],
+        postgresql_where=sa.text("result_bytes > 0"),
+        sqlite_where=sa.text("result_bytes > 0"),
+    )
     op.create_table(
         "target",
         sa.Column("name", sa.String(), primary_key=True),
@@ -40,6 +49,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("target")
+    op.drop_index("job_result_bytes_idx", "job")
     op.drop_index("job_lease_idx", "job")
     with op.batch_alter_table("job") as job:
         for name in ("result_bytes", "stopped_at", "not_before", "faults"):

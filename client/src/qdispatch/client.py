@@ -211,6 +211,16 @@ class Client:
         response = self._call(self._stub.CancelJobs, request)
         return [decode_cancellation(each) for each in response.cancellations]
 
+    def delete_job(self, job_id: str) -> None:
+        """Deletes a final job with its results, for good; its request_id is free again.
+
+        Raises:
+            JobActiveError: It is not final: cancel it first, or wait.
+            JobNotFoundError: There is none of that id. After a call that got
+                no answer this may mean that it did its work.
+        """
+        self._call(self._stub.DeleteJob, pb.DeleteJobRequest(id=job_id))
+
     def targets(self) -> list[TargetInfo]:
         """The simulators that the server offers, with their load."""
         response = self._call(self._stub.ListTargets, pb.ListTargetsRequest())

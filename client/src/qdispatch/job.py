@@ -137,5 +137,14 @@ class Job:
         """Cancels the job; the verdict says what that came to."""
         return self._client.cancel_job(self.id)
 
+    def delete(self) -> None:
+        """Deletes the job with its results, for good.
+
+        Raises:
+            JobActiveError: It is not final: cancel it first, or wait.
+            JobNotFoundError: It was deleted before.
+        """
+        self._client.delete_job(self.id)
+
     def __repr__(self) -> str:
         return f"<Job {self.id} on {self.info.spec.target}: {self.info.status}>"

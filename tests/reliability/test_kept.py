@@ -1,0 +1,108 @@
+"""Promises 1, 2, 5: acknowledged is kept, ends once, and dead workers are noticed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from qdispatch.errors import RequestError
+from qdispatch.model import JobStatus
+from tests.reliability.ward import STUB, WAIT_S, Ward, frozen, gone
+from tests.services.process import wait_until
+from tests.world import BELL
+
+SEND_AGAIN = """
+import sys
+from tasks.celery import app
+from tasks.dispatch import RUN_JOB
+for _ in range(3):
+    app.send_task(RUN_JOB, args=(sys.argv[1],), task_id=sys.argv[1], queue=sys.argv[2])
+"""
+
+
+def test_a_job_outlives_the_server_that_took_it(ward: Ward) -> None:
+    jobs = [ward.submit() for _ in range(5)]
+    ward.stack.kill("server")
+    ward.stack.start_part("server")
+    assert [ward.end(job) for job in jobs] == ["finished"] * 5
+
+
+def test_a_request_id_settles_what_became_of_a_submission(ward: Ward) -> None:
+    first = ward.submit(request_id="settled")
+    # The server has filled the limit in.
+    spec = replace(first.info.spec, program=BELL, time_limit_s=None)
+    ward.stack.kill("server")
+    ward.stack.start_part("server")
+    # Nobody knows whether the first try went through; the second one tells.
+    again = ward.client.create_job(spec, request_id="settled")
+    assert again.id == first.id
+
+
+def test_a_refusal_leaves_nothing_behind(ward: Ward) -> None:
+    before = ward.stack.rows()
+    with pytest.raises(RequestError):
+        ward.submit(result_types=["expval"], request_id="refused")
+    assert ward.stack.rows() == before
+    assert not ward.stack.programs
+    # Its request_id stands for nothing.
+    assert ward.end(ward.submit(request_id="refused")) == "finished"
+
+
+@pytest.mark.parametrize("victim", ["worker", "slot", "fork server", "engine"])
+def test_a_job_outlives_whatever_runs_it(ward: Ward, victim: str) -> None:
+    job = ward.running("nap", 1500)
+    stack = ward.stack
+    if victim == "worker":
+        stack.kill(STUB)
+        stack.start_part(STUB)
+    else:
+        (slot,) = stack.active_slots(STUB, job.id)
+        pids = {
+            "slot": slot,
+            "fork server": stack.fork_servers(STUB)[0].pid,
+            "engine": ward.engine(job).pid,  # type: ignore[union-attr]
+        }
+        os.kill(pids[victim], signal.SIGKILL)
+    assert ward.end(job) == "finished"
+    assert (job.info.attempt, job.info.faults) == (2, 1)
+
+
+def test_a_job_that_loses_its_workers_fails(ward: Ward) -> None:
+    job = ward.running()
+    for attempt in (1, 2):
+        assert wait_until(lambda: len(ward.engines(job)) == attempt, WAIT_S)  # noqa: B023
+        ward.stack.kill(STUB)
+        ward.stack.start_part(STUB)
+    assert ward.end(job) == "failed: worker_lost"
+    assert (job.info.attempt, job.info.faults) == (2, 2)
+
+
+def test_a_message_that_comes_again_changes_nothing(ward: Ward) -> None:
+    job = ward.submit()
+    assert ward.end(job) == "finished"
+    before = ward.client.get_job(job.id, include_results=True)
+    ward.stack.python(SEND_AGAIN, job.id, STUB)
+    busy = ward.running("nap", 1000)
+    ward.stack.python(SEND_AGAIN, busy.id, STUB)
+    assert ward.end(busy) == "finished"
+    assert busy.info.attempt == 1
+    assert len(ward.engines(busy)) == 1
+    assert ward.client.get_job(job.id, include_results=True) == before
+
+
+def test_a_slot_that_wakes_up_too_late_stops_and_changes_nothing(ward: Ward) -> None:
+    job = ward.running()
+    (slot,) = ward.stack.active_slots(STUB, job.id)
+    with frozen(slot):
+        # Its lease lapses, and the other slot has the job.
+        assert wait_until(lambda: len(ward.engines(job)) == 2, WAIT_S)
+        first, second = ward.engines(job)
+        assert not gone(first)
+    assert wait_until(lambda: gone(first), WAIT_S)
+    assert not gone(second)
+    assert job.status() is JobStatus.RUNNING
+    assert job.info.attempt == 2
+    job.cancel()

@@ -1,0 +1,107 @@
+"""Promise 4: limits end a job cleanly, and only that job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from qdispatch.model import JobStatus
+from tests.reliability.ward import STUB, WAIT_S, Ward, gone
+from tests.services.process import wait_until
+
+
+@pytest.fixture
+def neighbour(ward: Ward) -> Iterator[None]:
+    """A job on the same worker that nothing of this may touch."""
+    job = ward.running()
+    slots, worker = ward.stack.slots(STUB), ward.stack.process(STUB).pid
+    yield
+    assert job.status() is JobStatus.RUNNING
+    assert job.info.attempt == 1
+    assert not gone(ward.engine(job))
+    assert (ward.stack.slots(STUB), ward.stack.process(STUB).pid) == (slots, worker)
+    job.cancel()
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_over_the_time_limit(ward: Ward) -> None:
+    job = ward.submit("sleep", time_limit_s=0.3)
+    assert ward.end(job) == "failed: time_limit"
+    assert gone(ward.engine(job))
+    assert job.info.attempt == 1
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_over_the_memory_limit(ward: Ward) -> None:
+    job = ward.submit("grow", 800)
+    assert ward.end(job) == "failed: out_of_memory"
+    assert gone(ward.engine(job))
+    assert job.info.error is not None
+    assert "GiB" in job.info.error.message
+    assert job.info.peak_memory_bytes > 300 * 2**20
+    assert job.info.attempt == 1
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_a_simulator_that_crashes_is_tried_again_and_then_not(ward: Ward) -> None:
+    job = ward.submit("crash")
+    assert ward.end(job) == "failed: crashed"
+    assert (job.info.attempt, job.info.faults) == (2, 2)
+    assert job.info.error is not None
+    assert "SIGSEGV" in job.info.error.message
+    assert ward.end(ward.submit()) == "finished"
+
+
+@pytest.mark.usefixtures("neighbour")
+@pytest.mark.parametrize("action", ["refuse", "fail", "no_memory"])
+def test_what_can_never_succeed_is_not_tried_again(ward: Ward, action: str) -> None:
+    job = ward.submit(action)
+    assert ward.end(job).startswith("failed: ")
+    assert (job.info.attempt, job.info.faults) == (1, 0)
+
+
+@pytest.fixture
+def little_memory(ward: Ward) -> Iterator[None]:
+    """A control group of 200 MiB around the engines, where one may be made."""
+    root = Path("/sys/fs/cgroup/memory")
+    group = root / f"qdispatch-test-{uuid4().hex[:8]}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(200 * 2**20))
+    except OSError as error:
+        pytest.skip(f"no control group of its own: {error}")
+    (fork_server,) = ward.stack.fork_servers(STUB)
+    home = _group_of(fork_server.pid)
+    (group / "cgroup.procs").write_text(str(fork_server.pid))
+    # Those that are warm were forked outside.
+    for engine in ward.stack.engines(STUB):
+        engine.kill()
+        assert wait_until(lambda: gone(engine), WAIT_S)  # noqa: B023
+    yield
+    (root / home / "cgroup.procs").write_text(str(fork_server.pid))
+    for engine in ward.stack.engines(STUB):
+        engine.kill()
+        assert wait_until(lambda: gone(engine), WAIT_S)  # noqa: B023
+    assert wait_until(lambda: not (group / "cgroup.procs").read_text(), WAIT_S)
+    group.rmdir()
+
+
+def _group_of(pid: int) -> str:
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "memory":
+            return path.lstrip("/")
+    raise AssertionError("no memory controller")
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_kill_by_the_kernel_for_want_of_memory(ward: Ward) -> None:
+    job = ward.submit("grow", 280)
+    assert ward.end(job) == "failed: out_of_memory"
+    assert job.info.error is not None
+    assert "SIGKILL" in job.info.error.message
+    assert job.info.attempt == 1
+    assert ward.end(ward.submit()) == "finished"
