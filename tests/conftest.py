@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from app.database import migrate
@@ -13,6 +14,9 @@ from app.settings import Settings
 from tests.world import World, make_settings, make_world
 
 pytest_plugins = ["tests.services.fixtures"]
+
+# The same examples in every run; `--hypothesis-profile default` looks for new ones.
+hypothesis.settings.load_profile("ci")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

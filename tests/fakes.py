@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import TypeAlias
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from app.store import Store, Transaction
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobSpec
 from tasks.engine import EngineError, Exited, OverMemory, Signal
+from tests.fake_store import FakeStore, FakeTransaction
 
 
 class ManualClock:
@@ -58,26 +60,65 @@ class ManualQueues:
         return self.lengths.get(target, 0)
 
 
-class SwitchableStore(Store):
-    """A real store that can be taken away."""
+class Trouble(Enum):
+    """What goes wrong with one transaction."""
+
+    AWAY = "away"
+    """It cannot begin."""
+    ROLLED_BACK = "rolled back"
+    """The connection breaks before the commit."""
+    ANSWER_LOST = "answer lost"
+    """It breaks after the commit, before the caller hears of it."""
+
+
+class SwitchableStore:
+    """A store, real or fake, that can be taken away, and that breaks when it is told to."""
 
     away = False
+    trouble: Trouble | None = None
+    """Meets the next transaction, which has no answer but UnavailableError."""
+
+    def __init__(self, inner: Store | FakeStore) -> None:
+        self.inner = inner
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self) -> Iterator[Transaction | FakeTransaction]:
         self._check()
-        with super().write() as tx:
-            yield tx
+        trouble, self.trouble = self.trouble, None
+        try:
+            with self.inner.write() as tx:
+                yield tx
+                _break(trouble is Trouble.ROLLED_BACK)
+        except Exception as error:
+            # A connection that breaks hides whatever else went wrong.
+            if trouble is None:
+                raise
+            raise _gone() from error
+        _break(trouble is Trouble.ANSWER_LOST)
 
     @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self) -> Iterator[Transaction | FakeTransaction]:
         self._check()
-        with super().read() as tx:
+        with self.inner.read() as tx:
             yield tx
+
+    def close(self) -> None:
+        self.inner.close()
 
     def _check(self) -> None:
-        if self.away:
-            raise UnavailableError("the database does not answer; try again")
+        once = self.trouble is Trouble.AWAY
+        if once:
+            self.trouble = None
+        _break(once or self.away)
+
+
+def _break(gone: bool) -> None:
+    if gone:
+        raise _gone()
+
+
+def _gone() -> UnavailableError:
+    return UnavailableError("the database does not answer; try again")
 
 
 Event: TypeAlias = Finished | Failed | Exited | Signal | OverMemory

@@ -17,16 +17,20 @@ from app.jobs import Claim, EncodedResult, Failed, Finished
 from app.programs import Programs
 from app.service import JobService
 from app.settings import SETTINGS_VARIABLE, Settings
-from app.store import make_engine
+from app.store import Store, make_engine
 from app.targets import TargetControl
 from app.upkeep import Upkeep
 from app.work import WorkService
 from qdispatch.codec import encode_result
 from qdispatch.model import ErrorKind, JobInfo, JobSpec, JobStatus, ProgramFormat, Result
 from qdispatch.model import ResultType as Type
+from tests.fake_store import FakeStore
 from tests.fakes import ManualClock, ManualQueues, RecordingDispatcher, SwitchableStore
 
 WORKER: Final = "aer@host"
+
+#: In place of a database's URL: the fake store.
+NO_DATABASE: Final = "fake:"
 
 BELL: Final = """OPENQASM 2.0;
 include "qelib1.inc";
@@ -156,13 +160,19 @@ class World:
         return job_id
 
 
-def make_world(settings: Settings) -> World:
-    """The core on a database that is at the current schema."""
-    engine = make_engine(settings.database)
+def _make_store(url: str) -> Store | FakeStore:
+    if url == NO_DATABASE:
+        return FakeStore()
+    engine = make_engine(url)
     if engine.dialect.name == "sqlite":
         # What a test has written need not outlive the machine.
         sa.event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
-    store = SwitchableStore(engine)
+    return Store(engine)
+
+
+def make_world(settings: Settings) -> World:
+    """The core on a database that is at the current schema, or on the fake store."""
+    store = SwitchableStore(_make_store(settings.database))
     programs = Programs(settings.programs)
     clock = ManualClock()
     dispatcher = RecordingDispatcher()

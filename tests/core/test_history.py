@@ -15,6 +15,7 @@ from app.rows import RESULT
 from app.settings import HistorySettings
 from qdispatch.errors import JobActiveError, JobNotFoundError
 from qdispatch.model import JobStatus
+from tests.fake_store import FakeStore
 from tests.world import World, bell, failed, finished
 
 DAY_S = 86_400.0
@@ -42,7 +43,10 @@ def kept(world: World, *job_ids: UUID) -> list[bool]:
 
 
 def result_rows(world: World) -> int:
-    with world.store.engine.connect() as connection:
+    store = world.store.inner
+    if isinstance(store, FakeStore):
+        return len(store.committed.results)
+    with store.engine.connect() as connection:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(RESULT)) or 0)
 
 

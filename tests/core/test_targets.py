@@ -16,6 +16,7 @@ from app.ports import Dispatch
 from app.store import Transaction
 from qdispatch.errors import RequestConflictError, TargetDrainedError, UnknownTargetError
 from qdispatch.model import CancelVerdict, JobStatus, TargetState
+from tests.core.databases import ON_DATABASES
 from tests.world import WORKER, World, bell, finished
 
 ACTIVE, PAUSED, DRAINED = TargetState.ACTIVE, TargetState.PAUSED, TargetState.DRAINED
@@ -302,6 +303,7 @@ def waits(future: Future[Any]) -> bool:
     return not future.done()
 
 
+@ON_DATABASES
 def test_a_drain_waits_for_the_jobs_that_are_being_accepted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,6 +319,7 @@ def test_a_drain_waits_for_the_jobs_that_are_being_accepted(
             assert job_ids(world) == {submission.result(10)}
 
 
+@ON_DATABASES
 def test_a_pause_waits_for_the_jobs_that_are_being_started(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +336,7 @@ def test_a_pause_waits_for_the_jobs_that_are_being_started(
             assert claim.result(10) is not None
 
 
+@ON_DATABASES
 def test_whoever_comes_during_a_change_meets_the_new_state(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

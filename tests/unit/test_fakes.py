@@ -1,8 +1,13 @@
-"""What a fake and what it stands for have in common; the integration tests run it on the real."""
+"""What a fake and what it stands for have in common; the integration tests run it on the real.
+
+The fake store has the core's suites in common with the real one, beyond what is here.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -11,9 +16,14 @@ import pytest
 
 from app.jobs import Failed, Finished
 from app.ports import Clock, Dispatch, Dispatcher, utc_now
+from app.store import Store, Transaction
+from app.store_history import HistoryStatements
+from app.store_targets import TargetStatements
 from qdispatch.model import ErrorKind, JobSpec
 from tasks.engine import EngineError, Exited, Signal
 from tasks.run import EngineSeam
+from tests.fake_store import FakeStore, FakeTransaction
+from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements
 from tests.fakes import Event, ManualClock, RecordingDispatcher, ScriptedEngine
 from tests.world import bell, counts, failed, finished
 
@@ -143,3 +153,31 @@ def test_a_clock_tells_a_moment_in_utc_that_never_goes_back(clock: Clock) -> Non
     first, second = clock(), clock()
     assert first.tzinfo is UTC
     assert timedelta(0) <= second - first
+
+
+STORES = {
+    Store: FakeStore,
+    Transaction: FakeTransaction,
+    TargetStatements: FakeTargetStatements,
+    HistoryStatements: FakeHistoryStatements,
+}
+
+
+@pytest.mark.parametrize(
+    ("real", "name"),
+    [
+        (real, name)
+        for real in STORES
+        for name, _ in inspect.getmembers(real, inspect.isfunction)
+        if not name.startswith("_")
+    ],
+)
+def test_the_fake_store_is_called_as_the_real_one_is(real: type, name: str) -> None:
+    fake = getattr(STORES[real], name, None)
+    assert fake is not None, f"{STORES[real].__name__} lacks {name}, which {real.__name__} has"
+    assert _parameters(fake) == _parameters(getattr(real, name))
+
+
+def _parameters(function: Callable[..., object]) -> list[tuple[str, object, object]]:
+    found = inspect.signature(function).parameters.values()
+    return [(each.name, each.kind, each.default) for each in found]

@@ -1,0 +1,317 @@
+"""A store without a database. It passes the core's suites, as the real one does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock
+from uuid import UUID
+
+from app.jobs import EncodedResult, Failed, Finished, check_transition
+from app.ports import Dispatch
+from app.rows import JobRow, WorkerRow
+from app.store import JobGoneError, label
+from qdispatch.model import JobStatus
+from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements, Tables
+
+
+class FakeStore:
+    """Jobs in memory: one writer at a time, readers of what was committed last."""
+
+    def __init__(self) -> None:
+        self.committed = Tables()
+        self._writing = Lock()
+
+    @contextmanager
+    def write(self) -> Iterator[FakeTransaction]:
+        with self._writing:
+            tables = self.committed.copy()
+            yield FakeTransaction(tables)
+            self.committed = tables
+
+    @contextmanager
+    def read(self) -> Iterator[FakeTransaction]:
+        yield FakeTransaction(self.committed.copy())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class FakeTransaction:
+    """Each method does what the statement of the same name does."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self.targets = FakeTargetStatements(tables)
+        self.history = FakeHistoryStatements(tables)
+
+    # -- submission
+
+    def insert_job(self, row: JobRow) -> bool:
+        if row.id in self._tables.jobs or self.by_request(row.owner, row.request_id):
+            return False
+        self._tables.jobs[row.id] = row.model_dump()
+        return True
+
+    def by_request(self, owner: str, request_id: str) -> JobRow | None:
+        for each in self._tables.jobs.values():
+            if (each["owner"], each["request_id"]) == (owner, request_id):
+                return JobRow(**each)
+        return None
+
+    # -- reading
+
+    def job(self, job_id: UUID) -> JobRow | None:
+        values = self._tables.jobs.get(job_id)
+        return None if values is None else JobRow(**values)
+
+    def jobs(self, job_ids: Iterable[UUID]) -> list[JobRow]:
+        rows = map(self.job, dict.fromkeys(job_ids))
+        return [each for each in rows if each is not None]
+
+    def results(self, job_id: UUID) -> Sequence[bytes]:
+        return [value for key, value in sorted(self._tables.results.items()) if key[0] == job_id]
+
+    def load(self) -> dict[tuple[str, JobStatus], int]:
+        return dict(Counter((each.target, each.status) for each in self._rows() if _active(each)))
+
+    # -- the life of a job
+
+    def claim(
+        self, job_id: UUID, *, worker: str, now: datetime, lease_until: datetime
+    ) -> JobRow | None:
+        row = self.job(job_id)
+        if row is None or self.targets.paused(row.target):
+            return None
+        return self._change(
+            job_id,
+            JobStatus.PENDING,
+            JobStatus.RUNNING,
+            attempt=row.attempt + 1,
+            worker=worker,
+            started_at=now,
+            lease_until=lease_until,
+        )
+
+    def renew(self, job_id: UUID, attempt: int, lease_until: datetime) -> bool:
+        held = self._held(job_id, JobStatus.RUNNING, attempt)
+        if held:
+            self._put(job_id, lease_until=lease_until)
+        return held
+
+    def holds(self, job_id: UUID, attempt: int) -> bool:
+        return self._held(job_id, JobStatus.RUNNING, attempt)
+
+    def finish(
+        self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
+    ) -> JobRow | None:
+        return self._change(
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus.FINISHED,
+            attempt_held=attempt,
+            finish_time=now,
+            lease_until=None,
+            method=outcome.method,
+            simulator_version=outcome.simulator_version,
+            parsing_s=outcome.parsing_s,
+            simulating_s=outcome.simulating_s,
+            saving_s=saving_s,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            result_bytes=sum(len(each.value) for each in outcome.results),
+        )
+
+    def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
+        for each in results:
+            if job_id not in self._tables.jobs:
+                raise JobGoneError(f"there is no job {job_id} any more")
+            key = (job_id, each.result_type, each.point)
+            self._tables.results.setdefault(key, each.value)
+
+    def fail(
+        self,
+        job_id: UUID,
+        outcome: Failed,
+        *,
+        now: datetime,
+        attempt: int | None,
+        faults: int = 0,
+    ) -> JobRow | None:
+        return self._change(
+            job_id,
+            JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
+            JobStatus.FAILED,
+            attempt_held=attempt,
+            faults=faults,
+            finish_time=now,
+            lease_until=None,
+            error_kind=outcome.kind.value,
+            error_message=outcome.message,
+            simulator_version=outcome.simulator_version,
+            parsing_s=outcome.parsing_s,
+            simulating_s=outcome.simulating_s,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+        )
+
+    def cancel(self, job_ids: Iterable[UUID], held: JobStatus, *, now: datetime) -> list[JobRow]:
+        rows = [
+            self._change(job_id, held, JobStatus.CANCELED, finish_time=now)
+            for job_id in dict.fromkeys(job_ids)
+        ]
+        return [each for each in rows if each is not None]
+
+    def cancel_attempt(self, job_id: UUID, attempt: int, *, now: datetime) -> JobRow | None:
+        return self._change(
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus.CANCELED,
+            attempt_held=attempt,
+            finish_time=now,
+            stopped_at=now,
+            lease_until=None,
+        )
+
+    def confirm_stop(self, job_id: UUID, attempt: int, *, now: datetime) -> None:
+        row = self.job(job_id)
+        if row is not None and row.stopped_at is None and self._canceled(row, attempt):
+            self._put(job_id, stopped_at=now, lease_until=None)
+
+    def end_lease(self, job_id: UUID, attempt: int) -> None:
+        row = self.job(job_id)
+        if row is not None and self._canceled(row, attempt):
+            self._put(job_id, lease_until=None)
+
+    def hand_over(
+        self, job_id: UUID, attempt: int, *, faults: int = 0, not_before: datetime | None = None
+    ) -> JobRow | None:
+        return self._change(
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus.PENDING,
+            attempt_held=attempt,
+            faults=faults,
+            lease_until=None,
+            sent_at=None,
+            not_before=not_before,
+        )
+
+    # -- dispatch and sweep
+
+    def mark_sent(self, sent: Sequence[Dispatch], now: datetime) -> None:
+        for each in sent:
+            held = self._held(each.job_id, JobStatus.PENDING, each.attempt)
+            if held and not self.targets.paused(self._tables.jobs[each.job_id]["target"]):
+                self._put(each.job_id, sent_at=now)
+
+    def hold_back(self, job_id: UUID) -> None:
+        if self._held(job_id, JobStatus.PENDING, None):
+            self._put(job_id, sent_at=None)
+
+    def unsent(self, now: datetime, created_before: datetime, limit: int) -> list[Dispatch]:
+        return self._dispatches(
+            limit,
+            (
+                each
+                for each in self._waiting()
+                if each.sent_at is None
+                and each.created_at < created_before
+                and (each.not_before is None or each.not_before <= now)
+            ),
+        )
+
+    def sent(self) -> dict[str, int]:
+        return dict(Counter(each.target for each in self._waiting() if each.sent_at is not None))
+
+    def sent_before(self, target: str, moment: datetime, limit: int) -> list[Dispatch]:
+        return self._dispatches(
+            limit,
+            (
+                each
+                for each in self._waiting()
+                if each.target == target and each.sent_at is not None and each.sent_at < moment
+            ),
+        )
+
+    def lapsed(self, now: datetime) -> list[JobRow]:
+        return [each for each in self._rows() if each.lease_until and each.lease_until < now]
+
+    def active_among(self, job_ids: Sequence[UUID]) -> set[UUID]:
+        return {each.id for each in self._rows() if each.id in job_ids and _active(each)}
+
+    # -- workers
+
+    def see_worker(self, row: WorkerRow) -> None:
+        self._tables.workers[row.name] = row.model_dump()
+
+    def forget_worker(self, name: str) -> None:
+        self._tables.workers.pop(name, None)
+
+    def workers(self, seen_after: datetime) -> dict[str, tuple[int, int]]:
+        seen: dict[str, tuple[int, int]] = {}
+        for each in self._tables.workers.values():
+            if each["seen_at"] > seen_after:
+                workers, slots = seen.get(each["target"], (0, 0))
+                seen[each["target"]] = (workers + 1, slots + each["concurrency"])
+        return seen
+
+    # -- schema
+
+    def revision(self) -> str | None:
+        return None
+
+    # -- what stands for UPDATE
+
+    def _rows(self) -> Iterator[JobRow]:
+        return (JobRow(**each) for each in self._tables.jobs.values())
+
+    def _dispatches(self, limit: int, rows: Iterable[JobRow]) -> list[Dispatch]:
+        may_run = (each for each in rows if not self.targets.paused(each.target))
+        return [
+            Dispatch(
+                job_id=each.id,
+                attempt=each.attempt,
+                target=each.target,
+                label=label(each.target, each.n_qubits, each.shots),
+            )
+            for each in sorted(may_run, key=lambda row: row.id)[:limit]
+        ]
+
+    def _waiting(self) -> Iterator[JobRow]:
+        return (each for each in self._rows() if each.status is JobStatus.PENDING)
+
+    def _canceled(self, row: JobRow, attempt: int) -> bool:
+        return row.status is JobStatus.CANCELED and row.attempt == attempt
+
+    def _held(self, job_id: UUID, status: JobStatus, attempt: int | None) -> bool:
+        values = self._tables.jobs.get(job_id)
+        return (
+            values is not None
+            and values["status"] is status
+            and attempt in (None, values["attempt"])
+        )
+
+    def _put(self, job_id: UUID, **values: object) -> None:
+        self._tables.jobs[job_id] = self._tables.jobs[job_id] | values
+
+    def _change(
+        self,
+        job_id: UUID,
+        old: JobStatus,
+        new: JobStatus,
+        *,
+        attempt_held: int | None = None,
+        faults: int = 0,
+        **values: object,
+    ) -> JobRow | None:
+        check_transition(old, new)
+        if not self._held(job_id, old, attempt_held):
+            return None
+        faults += self._tables.jobs[job_id]["faults"]
+        self._put(job_id, status=new, faults=faults, **values)
+        return self.job(job_id)
+
+
+def _active(row: JobRow) -> bool:
+    return not row.status.is_final
