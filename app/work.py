@@ -116,7 +116,7 @@ class WorkService:
         faults = claim.faults + 1
         with self._store.write() as tx:
             if faults >= self._settings.max_attempts:
-                last = replace(outcome, message=f"{outcome.message} ({faults} times)")
+                last = replace(outcome, message=f"{outcome.message} (the last of {faults} faults)")
                 row = tx.fail(claim.job_id, last, now=now, attempt=claim.attempt, faults=1)
             else:
                 delay = timedelta(seconds=retry_delay_s(faults, self._settings.retry_delay_s))

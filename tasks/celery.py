@@ -10,6 +10,7 @@ from kombu import Exchange, Queue
 from app.logs import log_format
 from app.settings import Settings, SettingsError, load_settings
 from tasks import transport
+from tasks.records import BACKENDS
 
 #: Highest of a queue's priorities, 0 to this.
 MAX_PRIORITY: Final = 9
@@ -25,6 +26,7 @@ def make_celery(settings: Settings, *, results: bool) -> Celery:
     """
     transport.register()
     celery = Celery("tasks", set_as_current=results)
+    celery.loader.override_backends = BACKENDS
     celery.conf.update(
         **_broker(settings, consumes=results),
         **(_results(settings) if results else {"result_backend": "disabled://"}),

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,7 +15,7 @@ from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from app.jobs import EncodedResult, Failed, Finished
 from qdispatch.codec import encode_spec
@@ -26,6 +27,8 @@ from tasks.pipe import MESSAGE_BYTES, SPAWN
 # How long the fork server may take to import an SDK, in seconds.
 _START_S: Final = 120.0
 _RETRY_S: Final = 0.05
+# How often who waits for an engine is asked whether to go on, in seconds.
+_ASK_S: Final = 1.0
 # How long the fork server may take to tell of an engine's end, in seconds.
 _REAP_S: Final = 5.0
 # How often the memory of a working engine is looked at, in seconds.
@@ -37,6 +40,14 @@ _NEAR: Final = 0.9
 
 class EngineError(QDispatchError):
     """No engine can be had."""
+
+
+class ImpatientError(EngineError):
+    """None was to be had for as long as there was patience."""
+
+
+#: Asked about once a second: whether to go on waiting for an engine.
+Patience: TypeAlias = Callable[[], bool]
 
 
 class Signal(Enum):
@@ -81,6 +92,31 @@ class Exited:
         return f"exit code {self.code}"
 
 
+class _Waiting:
+    """How long to wait for the fork server, and for whose sake."""
+
+    def __init__(self, limit_s: float, patience: Patience = lambda: True) -> None:
+        now = time.monotonic()
+        self._until = now + limit_s
+        self._ask_at = now + _ASK_S
+        self._patience = patience
+
+    def go_on(self) -> None:
+        """Returns as long as that makes sense.
+
+        Raises:
+            EngineError: It was long enough.
+            ImpatientError: Nobody wants it any more.
+        """
+        now = time.monotonic()
+        if now >= self._until:
+            raise EngineError("the fork server does not answer")
+        if now >= self._ask_at:
+            self._ask_at = now + _ASK_S
+            if not self._patience():
+                raise ImpatientError("nobody waits for an engine any more")
+
+
 class Engine:
     """A warm child process that simulates, behind the worker's fork server.
 
@@ -104,35 +140,41 @@ class Engine:
         self._peak_bytes = 0
         self._kernel_kills = KernelKills()
 
-    def start(self) -> None:
+    def start(self, patience: Patience = lambda: True) -> None:
         """Makes sure that there is an engine, and waits until it is warm.
+
+        Args:
+            patience: Whether to go on waiting.
 
         Raises:
             EngineError: The fork server does not answer.
+            ImpatientError: It does not, and there was no more patience.
         """
         if self._data is not None:
             return
         if self._control is not None:
             try:
-                self._spawn(self._control)
+                self._spawn(self._control, patience)
+            except ImpatientError:
+                raise
             except EngineError:
                 # It has died since; the worker starts another.
                 self._disconnect()
             else:
                 return
-        self._control = self._connect()
-        self._spawn(self._control)
+        self._control = self._connect(patience)
+        self._spawn(self._control, patience)
 
-    def submit(self, spec: JobSpec) -> None:
-        """Gives the engine a job; starts one if there is none."""
+    def submit(self, spec: JobSpec, patience: Patience = lambda: True) -> None:
+        """Gives the engine a job; starts one if there is none. See `start`."""
         message = encode_spec(spec).SerializeToString()
-        self.start()
+        self.start(patience)
         try:
             self._pipe.send_bytes(message)
         except OSError:
             # It died while idle, so nothing is lost: once more, on a fresh one.
             self.kill()
-            self.start()
+            self.start(patience)
             self._pipe.send_bytes(message)
         self._before_bytes = self._peak_bytes = resident_bytes(self._pid)
         self._kernel_kills.note()
@@ -198,32 +240,39 @@ class Engine:
             raise EngineError("no engine was started")
         return self._data
 
-    def _connect(self) -> socket.socket:
+    def _connect(self, patience: Patience) -> socket.socket:
         control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        until = time.monotonic() + _START_S
-        while True:
-            try:
-                control.connect(str(self._address))
-            except OSError as error:
-                # The fork server is being started, for the first time or anew.
-                if time.monotonic() > until:
-                    control.close()
-                    raise EngineError("the fork server does not answer") from error
-                time.sleep(_RETRY_S)
-            else:
-                return control
+        waiting = _Waiting(_START_S, patience)
+        try:
+            while True:
+                try:
+                    control.connect(str(self._address))
+                except OSError:
+                    # The fork server is being started, for the first time or anew.
+                    waiting.go_on()
+                    time.sleep(_RETRY_S)
+                else:
+                    return control
+        except BaseException:
+            control.close()
+            raise
 
-    def _spawn(self, control: socket.socket) -> None:
+    def _spawn(self, control: socket.socket, patience: Patience) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with theirs:
                 socket.send_fds(control, [SPAWN], [theirs.fileno()])
-            self._pid = self._heard(control, "spawned", _START_S)["spawned"]
+            waiting = _Waiting(_START_S, patience)
+            self._pid = self._heard(control, "spawned", waiting)["spawned"]
             self._process = os.pidfd_open(self._pid)
         except OSError as error:
             ours.close()
             self._disconnect()
             raise EngineError("the fork server went away") from error
+        except EngineError:
+            ours.close()
+            self._disconnect()
+            raise
         self._data = Connection(ours.detach())
 
     def _read_exit(self) -> Exited:
@@ -232,8 +281,8 @@ class Engine:
         known: dict[str, Any] = {"signal": signal.SIGKILL, "code": 0, "with_all": True}
         if self._control is not None:
             try:
-                told = self._heard(self._control, "exited", _REAP_S, pid=pid)
-            except OSError:
+                told = self._heard(self._control, "exited", _Waiting(_REAP_S), pid=pid)
+            except (OSError, EngineError):
                 # The fork server is gone, and all its engines with it; or it
                 # is stopped, and another will be asked.
                 self.kill()
@@ -246,21 +295,19 @@ class Engine:
         return Exited(**known, out_of_memory=by_kernel or near, peak_bytes=peak_bytes)
 
     def _heard(
-        self, control: socket.socket, word: str, timeout_s: float, *, pid: int | None = None
+        self, control: socket.socket, word: str, waiting: _Waiting, *, pid: int | None = None
     ) -> dict[str, int]:
         """The fork server's next message of a kind; what it tells of earlier engines is skipped.
 
         Raises:
-            OSError: It is gone, or silent for too long.
+            OSError: It is gone.
+            EngineError: It is silent for too long.
         """
-        until = time.monotonic() + timeout_s
         while True:
-            control.settimeout(max(0.001, until - time.monotonic()))
-            try:
-                message = control.recv(MESSAGE_BYTES)
-            finally:
-                with suppress(OSError):
-                    control.settimeout(None)
+            if not wait([control], _ASK_S):
+                waiting.go_on()
+                continue
+            message = control.recv(MESSAGE_BYTES)
             if not message:
                 raise ConnectionResetError
             told: dict[str, int] = json.loads(message)

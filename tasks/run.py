@@ -14,7 +14,7 @@ from app.programs import ProgramLostError
 from app.work import WorkService
 from qdispatch.errors import UnavailableError
 from qdispatch.model import ErrorKind, JobSpec, JobStatus
-from tasks.engine import EngineError, Exited, OverMemory, Signal
+from tasks.engine import EngineError, Exited, ImpatientError, OverMemory, Patience, Signal
 from tasks.memory import available_bytes
 
 T = TypeVar("T")
@@ -33,8 +33,8 @@ _GIB: Final = 2**30
 class EngineSeam(Protocol):
     """What is needed of an engine; see `tasks.engine.Engine`."""
 
-    def submit(self, spec: JobSpec) -> None:
-        """Gives it a job."""
+    def submit(self, spec: JobSpec, patience: Patience) -> None:
+        """Gives it a job; waits for it as long as there is patience."""
 
     def wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal | OverMemory:
         """Waits for what comes next."""
@@ -160,6 +160,8 @@ class JobRunner:
             )
         except ProgramLostError as error:
             outcome = Failed(kind=ErrorKind.PROGRAM_LOST, message=f"{error}; submit it again")
+        except ImpatientError:
+            outcome = _Stopped()
         except EngineError as error:
             _log.critical("job %s: %s", claim.job_id, error)
             outcome = _Fault(outcome=_no_engine(error))
@@ -197,7 +199,7 @@ class JobRunner:
                 return self._work.program(claim.job_id)
             except UnavailableError as error:
                 _log.warning("job %s waits: %s", claim.job_id, error)
-            if self._stop.terminated or self._stop.leaving or not hold.lasts():
+            if not self._goes_on(hold):
                 return None
             time.sleep(_RETRY_S)
 
@@ -205,7 +207,7 @@ class JobRunner:
         """Waits for the engine, and for whatever else may end the run."""
         limit_s = spec.time_limit_s
         deadline = float("inf") if limit_s is None else time.monotonic() + limit_s
-        self._engine.submit(spec)
+        self._engine.submit(spec, lambda: self._goes_on(hold))
         while True:
             event = self._engine.wait(max(0.0, min(deadline - time.monotonic(), _LOOK_S)))
             if isinstance(event, Finished | Failed):
@@ -218,9 +220,12 @@ class JobRunner:
             if time.monotonic() >= deadline:
                 self._engine.kill()
                 return _over_time(limit_s or 0.0)
-            if self._stop.terminated or self._stop.leaving or not hold.lasts():
+            if not self._goes_on(hold):
                 self._engine.kill()
                 return _Stopped()
+
+    def _goes_on(self, hold: _Hold) -> bool:
+        return not (self._stop.terminated or self._stop.leaving) and hold.lasts()
 
     def _stopped(self, claim: Claim) -> Ending:
         """Nothing of the job runs here any more: settles what that means for it."""

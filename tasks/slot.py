@@ -22,7 +22,7 @@ from app.settings import Settings
 from app.work import WorkService
 from qdispatch.errors import QDispatchError
 from tasks.dispatch import WAKE_SIGNAL
-from tasks.engine import Engine, EngineError
+from tasks.engine import Engine, EngineError, ImpatientError
 from tasks.run import Ending, JobRunner
 
 _log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class Slot:
         self._ended_job = Event()
         # The engine is warmed up beside, and a job may come meanwhile.
         self._engine_lock = Lock()
+        self._wanted = False
         wake_read, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._work = open_work(plan.settings)
         limit = plan.settings.targets[plan.target].memory_limit
@@ -102,10 +103,12 @@ class Slot:
         self.terminated = False
         # Not before: the pool sets this signal itself after the slot is made.
         when_idle = signal.signal(signal.SIGTERM, self._terminate)
+        self._wanted = True
         try:
             with self._engine_lock:
                 ending = self._runner.run(job_id)
         finally:
+            self._wanted = False
             signal.signal(signal.SIGTERM, when_idle)
             self._ended_job.set()
         if self.terminated and self.leaving:
@@ -141,7 +144,10 @@ class Slot:
         # The job before may have cost the engine, and the next is to find one.
         try:
             with self._engine_lock:
-                self._engine.start()
+                self._engine.start(lambda: not (self._wanted or self._closed.is_set()))
+        except ImpatientError:
+            # A job waits for the lock, and looks for an engine itself.
+            return
         except EngineError as error:
             _log.warning("no engine yet: %s", error)
 

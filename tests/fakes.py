@@ -16,7 +16,7 @@ from app.ports import Dispatch
 from app.store import Store, Transaction
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobSpec
-from tasks.engine import EngineError, Exited, OverMemory, Signal
+from tasks.engine import EngineError, Exited, OverMemory, Patience, Signal
 from tests.fake_store import FakeStore, FakeTransaction
 
 
@@ -143,7 +143,7 @@ class ScriptedEngine:
             self.alive = True
             self.starts += 1
 
-    def submit(self, spec: JobSpec) -> None:
+    def submit(self, spec: JobSpec, patience: Patience = lambda: True) -> None:
         self.start()
         self.specs.append(spec)
 

@@ -215,7 +215,7 @@ def test_a_job_that_crashes_again_and_again_fails(world: World) -> None:
     ]
     info = world.info(job_id)
     assert (info.attempt, info.faults) == (3, 3)
-    assert info.error == JobError(kind="crashed", message="it died (3 times)")
+    assert info.error == JobError(kind="crashed", message="it died (the last of 3 faults)")
     assert info.finish_time == world.clock()
     assert world.files() == set()
 

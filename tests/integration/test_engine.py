@@ -27,7 +27,7 @@ from qdispatch.codec import decode_result
 from qdispatch.model import ErrorKind, JobSpec, ProgramFormat
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tasks import worker
-from tasks.engine import Engine, EngineError, Exited, OverMemory, Signal
+from tasks.engine import Engine, EngineError, Exited, ImpatientError, OverMemory, Signal
 from tasks.run import EngineSeam
 from tasks.simulate import SHARED_FROM, Limits
 from tasks.slot import SlotPlan
@@ -467,6 +467,32 @@ def test_an_engine_can_be_killed_while_its_fork_server_is_stopped(
     # What it tells then is of the old one.
     assert isinstance(outcome_of(engine, do("count")), Finished)
     assert wait_until(lambda: not alive(process), 10)
+
+
+def test_who_waits_for_a_fork_server_is_asked_whether_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.engine._ASK_S", 0.01)
+    answers = iter([True, True, False])
+    with pytest.raises(ImpatientError):
+        Engine(tmp_path / "nobody", 0).start(lambda: next(answers))
+
+
+def test_who_waits_for_a_fork_server_that_is_stopped_is_asked_too(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.engine._ASK_S", 0.01)
+    server = serve()
+    engine = connect(server)
+    engine.start()
+    engine.kill()
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(ImpatientError):
+            engine.start(lambda: False)
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    assert isinstance(outcome_of(engine, do("count")), Finished)
 
 
 # -- what an engine is, and is not, given

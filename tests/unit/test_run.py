@@ -12,7 +12,7 @@ from app.jobs import Failed, Finished
 from app.service import JobService
 from qdispatch.model import ErrorKind, JobStatus
 from tasks import run
-from tasks.engine import EngineError, Exited, OverMemory, Signal
+from tasks.engine import EngineError, Exited, ImpatientError, OverMemory, Signal
 from tasks.run import JobRunner
 from tests.fakes import Event, ManualStop, ScriptedEngine
 from tests.world import BELL, WORKER, World, failed, finished
@@ -97,7 +97,7 @@ def test_an_engine_that_dies(
     assert error is not None
     assert error.kind == "crashed"
     assert says in error.message
-    assert "(3 times)" in error.message
+    assert "(the last of 3 faults)" in error.message
 
 
 def test_an_engine_that_is_lost_for_want_of_memory(
@@ -151,6 +151,21 @@ def test_no_engine_is_tried_again_and_then_an_internal_error(
     assert error is not None
     assert error.kind == ErrorKind.INTERNAL
     assert world.files() == set()
+
+
+def test_a_job_that_is_canceled_while_it_waits_for_an_engine(
+    world: World, engine: ScriptedEngine, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = world.submit()
+
+    def never() -> None:
+        world.jobs.cancel(str(job_id))
+        raise ImpatientError("nobody waits for an engine any more")
+
+    monkeypatch.setattr(engine, "start", never)
+    assert runner.run(job_id).status is JobStatus.CANCELED
+    assert world.info(job_id).stopped_at is not None
+    assert world.info(job_id).faults == 0
 
 
 # -- what is not to be run

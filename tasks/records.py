@@ -1,0 +1,35 @@
+"""Celery's records of tasks, which are for people: without one, everything goes on."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from celery.backends.filesystem import FilesystemBackend
+from celery.backends.redis import RedisBackend
+
+_log = logging.getLogger(__name__)
+
+
+class _Forgiving:
+    """Loses a record that cannot be stored; Celery's own would end the worker."""
+
+    def store_result(self, task_id: str, result: Any, state: str, **options: Any) -> Any:
+        """Stores a record, if that can be done now."""
+        try:
+            return super().store_result(task_id, result, state, **options)  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001 - each backend has errors of its own
+            _log.warning("Celery's record of job %s (%s) is lost: %s", task_id, state, error)
+            return result
+
+
+class FileRecords(_Forgiving, FilesystemBackend):
+    """Records as files, of the embedded default."""
+
+
+class RedisRecords(_Forgiving, RedisBackend):
+    """Records in Redis."""
+
+
+#: By the scheme of the result backend's URL, for Celery's loader.
+BACKENDS: Final = {"file": "tasks.records:FileRecords", "redis": "tasks.records:RedisRecords"}
