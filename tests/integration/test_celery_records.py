@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ def test_a_record_that_cannot_be_stored_is_only_logged(
 ) -> None:
     celery = make_celery(make_settings(tmp_path, result_backend=backend), results=True)
     try:
+        # It tries its folder when it is made.
+        assert celery.backend is not None
         folder = tmp_path / "celery-results"
         if folder.exists():
             # As good as a full disk, also for root.
-            folder.rmdir()
+            shutil.rmtree(folder)
             folder.touch()
         celery.backend.store_result("a-job", None, "REVOKED")
         celery.backend.mark_as_revoked("a-job", "canceled")
