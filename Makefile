@@ -30,9 +30,9 @@ $(READY): requirements.lock requirements-dev.lock pyproject.toml client/pyprojec
 
 # -- prove
 
-# Two processes: the end-to-end tests wait much, the others compute.
+# Three processes: two groups of tests wait much, the others compute.
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 test-slow: $(READY)  ## What the tests' own RabbitMQ, Redis and PostgreSQL survive.
 	$(BIN)/pytest -m slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 from typing import Final
 
@@ -10,6 +11,13 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def die_with_parent() -> None:
-    """Has the kernel kill this process when its parent dies, however it dies."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Has the kernel kill this process when its parent dies, however it dies.
+
+    Args:
+        parent: Its parent's process number, from before the fork: a parent
+            that is dead by now sends no signal any more.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -14,7 +14,8 @@ from app.programs import Programs
 from app.records import spec_of
 from app.rows import WorkerRow
 from app.settings import JobSettings
-from app.store import JobGoneError, Store
+from app.store import Store
+from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
 
 

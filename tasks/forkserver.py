@@ -96,17 +96,18 @@ class ForkServer:
     def _spawn(self, slot: _Slot, data: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        fork_server = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become_engine(data)
+            self._become_engine(data, fork_server)
         os.close(data)
         slot.engine = pid
         self._tell(slot, {"spawned": pid})
 
-    def _become_engine(self, data: int) -> NoReturn:
+    def _become_engine(self, data: int, fork_server: int) -> NoReturn:
         code = 1
         try:
-            die_with_parent()
+            die_with_parent(fork_server)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # Should the machine run out of memory, engines go first.

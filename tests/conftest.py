@@ -13,6 +13,9 @@ from app.database import migrate
 from app.settings import Settings
 from tests.world import World, make_settings, make_world
 
+# Folder -> group.
+_GROUPS = {"e2e": "e2e", "reliability": "reliability", "chaos": "reliability"}
+
 pytest_plugins = ["tests.services.fixtures"]
 
 # The same examples in every run; `--hypothesis-profile default` looks for new ones.
@@ -20,10 +23,10 @@ hypothesis.settings.load_profile("ci")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the end-to-end tests, and all others, together in one process each."""
+    """Keeps tests that share an installation, and all others, together in one process each."""
     for item in items:
-        half = "e2e" if "e2e" in item.path.parts else "others"
-        item.add_marker(pytest.mark.xdist_group(half))
+        group = next((each for each in _GROUPS if each in item.path.parts), "others")
+        item.add_marker(pytest.mark.xdist_group(_GROUPS.get(group, group)))
 
 
 @pytest.fixture(scope="session")

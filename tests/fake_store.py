@@ -12,7 +12,8 @@ from uuid import UUID
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.ports import Dispatch
 from app.rows import JobRow, WorkerRow
-from app.store import JobGoneError, label
+from app.store import label
+from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
 from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements, Tables
 

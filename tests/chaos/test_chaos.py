@@ -24,7 +24,7 @@ def chaos(*arguments: str) -> tuple[int, str]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "arguments", [("--seconds", "20", "--embedded"), ("--seconds", "45")], ids=["embedded", "full"]
+    "arguments", [("--seconds", "20", "--embedded"), ("--seconds", "60")], ids=["embedded", "full"]
 )
 def test_every_acknowledged_job_ends_once_and_truly(arguments: tuple[str, ...]) -> None:
     code, output = chaos(*arguments, "--settle-s", "150")

@@ -26,8 +26,8 @@ from app.settings import PROJECT, Settings, TargetSettings
 from qdispatch.codec import decode_result
 from qdispatch.model import ErrorKind, JobSpec, ProgramFormat
 from qdispatch.v1 import qdispatch_pb2 as pb
-from tasks import worker
 from tasks.engine import Engine, EngineError, Exited, ImpatientError, OverMemory, Signal
+from tasks.main_process import MainProcess
 from tasks.run import EngineSeam
 from tasks.simulate import SHARED_FROM, Limits
 from tasks.slot import SlotPlan
@@ -560,7 +560,7 @@ def test_a_worker_gives_its_engines_no_secret(
         leaving=0,
         overdue=0,
     )
-    running = worker._Worker(plan, TargetSettings(simulator="stub", threads=3), 0)
+    running = MainProcess(plan, TargetSettings(simulator="stub", threads=3), 0)
     engine = Engine(plan.fork_server, 0)
     try:
         engine.start()

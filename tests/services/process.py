@@ -188,9 +188,10 @@ class Service:
 
 def free_port() -> int:
     """A port on loopback that nobody listens on now, and never the same one twice."""
-    # Test processes that run side by side take every other port each.
-    half = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
-    for port in random.sample(sorted(set(PORTS[half::2]) - _given), 200):
+    # Test processes that run side by side take every n-th port each.
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    for port in random.sample(sorted(set(PORTS[number::count]) - _given), 200):
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind((LOOPBACK, port))
             _given.add(port)

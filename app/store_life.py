@@ -1,0 +1,243 @@
+"""The SQL of a job's life: every change of a status, and who holds a job.
+
+A change names the status that it expects, and for a running job the attempt,
+and changes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from app.jobs import EncodedResult, Failed, Finished, check_transition
+from app.rows import JOB, RESULT, JobRow
+from app.store_targets import is_paused
+from qdispatch.errors import QDispatchError
+from qdispatch.model import JobStatus
+
+
+class JobGoneError(QDispatchError):
+    """The job was deleted meanwhile."""
+
+
+class LifeStatements:
+    """The statements, within one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def _insert(self, table: sa.Table) -> Any:
+        postgres = self._connection.dialect.name == "postgresql"
+        return (postgresql if postgres else sqlite).insert(table)
+
+    def claim(
+        self, job_id: UUID, *, worker: str, now: datetime, lease_until: datetime
+    ) -> JobRow | None:
+        """Pending -> running; None if the job is not pending, or its target is paused."""
+        return self._change(
+            job_id,
+            JobStatus.PENDING,
+            JobStatus.RUNNING,
+            unless=is_paused(hold=True),
+            attempt=JOB.c.attempt + 1,
+            worker=worker,
+            started_at=now,
+            lease_until=lease_until,
+        )
+
+    def renew(self, job_id: UUID, attempt: int, lease_until: datetime) -> bool:
+        """Prolongs a lease; False if the attempt does not hold the job any more."""
+        statement = (
+            sa.update(JOB)
+            .where(JOB.c.id == job_id, JOB.c.attempt == attempt, JOB.c.status == JobStatus.RUNNING)
+            .values(lease_until=lease_until)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def holds(self, job_id: UUID, attempt: int) -> bool:
+        """Whether an attempt still holds its job."""
+        statement = sa.select(JOB.c.id).where(
+            JOB.c.id == job_id, JOB.c.attempt == attempt, JOB.c.status == JobStatus.RUNNING
+        )
+        return self._connection.execute(statement).first() is not None
+
+    def finish(
+        self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
+    ) -> JobRow | None:
+        """Running -> finished; None if the attempt does not hold the job any more."""
+        return self._change(
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus.FINISHED,
+            attempt_held=attempt,
+            finish_time=now,
+            lease_until=None,
+            method=outcome.method,
+            simulator_version=outcome.simulator_version,
+            parsing_s=outcome.parsing_s,
+            simulating_s=outcome.simulating_s,
+            saving_s=saving_s,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            result_bytes=sum(len(each.value) for each in outcome.results),
+        )
+
+    def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
+        """Stores results, to be rolled back if the job turns out to be given away.
+
+        Raises:
+            JobGoneError: It was deleted, having been canceled before.
+        """
+        values = [
+            {
+                "job_id": job_id,
+                "result_type": each.result_type,
+                "point": each.point,
+                "value": each.value,
+            }
+            for each in results
+        ]
+        if values:
+            try:
+                self._connection.execute(self._insert(RESULT).on_conflict_do_nothing(), values)
+            except IntegrityError as error:
+                raise JobGoneError(f"there is no job {job_id} any more") from error
+
+    def fail(
+        self,
+        job_id: UUID,
+        outcome: Failed,
+        *,
+        now: datetime,
+        attempt: int | None,
+        faults: int = 0,
+    ) -> JobRow | None:
+        """To failed: from running if an attempt is given, else from pending.
+
+        Args:
+            job_id: The job.
+            outcome: Why.
+            now: The time.
+            attempt: The one that holds it.
+            faults: How many of its faults this is, 0 or 1.
+        """
+        return self._change(
+            job_id,
+            JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
+            JobStatus.FAILED,
+            attempt_held=attempt,
+            finish_time=now,
+            lease_until=None,
+            error_kind=outcome.kind.value,
+            error_message=_storable(outcome.message),
+            simulator_version=outcome.simulator_version,
+            parsing_s=outcome.parsing_s,
+            simulating_s=outcome.simulating_s,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            faults=JOB.c.faults + faults,
+        )
+
+    def cancel(self, job_ids: Iterable[UUID], held: JobStatus, *, now: datetime) -> list[JobRow]:
+        """From ``held`` (pending or running) to canceled; those that were.
+
+        The lease of one that ran stays until its worker confirms the stop.
+        """
+        check_transition(held, JobStatus.CANCELED)
+        statement = (
+            sa.update(JOB)
+            .where(JOB.c.id.in_(list(job_ids)), JOB.c.status == held)
+            .values(status=JobStatus.CANCELED, finish_time=now)
+            .returning(*JOB.c)
+        )
+        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
+
+    def cancel_attempt(self, job_id: UUID, attempt: int, *, now: datetime) -> JobRow | None:
+        """Running -> canceled, by the worker that has stopped it."""
+        return self._change(
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus.CANCELED,
+            attempt_held=attempt,
+            finish_time=now,
+            stopped_at=now,
+            lease_until=None,
+        )
+
+    def confirm_stop(self, job_id: UUID, attempt: int, *, now: datetime) -> None:
+        """Notes that nothing of a canceled job runs any more."""
+        self._connection.execute(
+            sa.update(JOB)
+            .where(
+                JOB.c.id == job_id,
+                JOB.c.attempt == attempt,
+                JOB.c.status == JobStatus.CANCELED,
+                JOB.c.stopped_at.is_(None),
+            )
+            .values(stopped_at=now, lease_until=None)
+        )
+
+    def end_lease(self, job_id: UUID, attempt: int) -> None:
+        """Takes the lease off a canceled job whose worker has not confirmed."""
+        self._connection.execute(
+            sa.update(JOB)
+            .where(
+                JOB.c.id == job_id,
+                JOB.c.attempt == attempt,
+                JOB.c.status == JobStatus.CANCELED,
+            )
+            .values(lease_until=None)
+        )
+
+    def hand_over(
+        self, job_id: UUID, attempt: int, *, faults: int = 0, not_before: datetime | None = None
+    ) -> JobRow | None:
+        """Running -> pending, to be sent again.
+
+        Args:
+            job_id: The job.
+            attempt: The one that holds it.
+            faults: How many of its faults this is, 0 or 1.
+            not_before: When it may be sent.
+        """
+        return self._change(
+            job_id,
+            JobStatus.RUNNING,
+            JobStatus.PENDING,
+            attempt_held=attempt,
+            lease_until=None,
+            sent_at=None,
+            not_before=not_before,
+            faults=JOB.c.faults + faults,
+        )
+
+    def _change(
+        self,
+        job_id: UUID,
+        old: JobStatus,
+        new: JobStatus,
+        *,
+        attempt_held: int | None = None,
+        unless: sa.ColumnElement[bool] | None = None,
+        **values: object,
+    ) -> JobRow | None:
+        check_transition(old, new)
+        statement = sa.update(JOB).where(JOB.c.id == job_id, JOB.c.status == old)
+        if unless is not None:
+            statement = statement.where(~unless)
+        if attempt_held is not None:
+            statement = statement.where(JOB.c.attempt == attempt_held)
+        return self._one(statement.values(status=new, **values).returning(*JOB.c))
+
+    def _one(self, statement: sa.Executable) -> JobRow | None:
+        row = self._connection.execute(statement).mappings().one_or_none()
+        return None if row is None else JobRow(**row)
+
+
+def _storable(text: str) -> str:
+    """A message as every database and the wire can carry it; parsers quote anything."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
