@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,10 @@ _MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 # Any number will do, as long as every migration takes the same.
 _LOCK: Final = 0x7164
 _LOCK_WAIT_S: Final = 5
+
+#: How long a part that starts waits for a database that is being restarted, in seconds.
+START_PATIENCE_S: Final = 60.0
+_RETRY_S: Final = 1.0
 
 
 def migrate(settings: Settings, revision: str = "head") -> None:
@@ -59,8 +64,12 @@ def migrate(settings: Settings, revision: str = "head") -> None:
         engine.dispose()
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings, *, patience_s: float = 0.0) -> Store:
     """The store of a migrated database.
+
+    Args:
+        settings: Where it is.
+        patience_s: How long to wait for a database that is away, in seconds.
 
     Raises:
         SettingsError: The database was never migrated, or is of an older version.
@@ -70,12 +79,20 @@ def open_store(settings: Settings) -> Store:
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(make_engine(settings.database))
+    until = time.monotonic() + patience_s
     try:
-        _check_revision(store)
+        while True:
+            try:
+                _check_revision(store)
+            except UnavailableError:
+                if time.monotonic() + _RETRY_S > until:
+                    raise
+                time.sleep(_RETRY_S)
+            else:
+                return store
     except QDispatchError:
         store.close()
         raise
-    return store
 
 
 def _check_revision(store: Store) -> None:

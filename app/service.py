@@ -170,7 +170,7 @@ class JobService:
         They come in the order of their types' names; none unless it is finished.
         """
         key = _parse_id(job_id)
-        with self._store.read() as tx:
+        with self._store.read(long=True) as tx:
             return tx.results(key)
 
     def cancel(self, job_id: str) -> Canceled:
@@ -211,20 +211,30 @@ class JobService:
     def _cancel(self, keys: Sequence[UUID]) -> dict[UUID, tuple[CancelVerdict, JobRow]]:
         """The verdict on each job that there is."""
         ends: dict[UUID, tuple[CancelVerdict, JobRow]] = {}
+        stopping: list[UUID] = []
         for at in range(0, len(keys), _BATCH):
             with self._store.write() as tx:
-                ends |= self._mark_canceled(tx, set(keys[at : at + _BATCH]))
-        by_verdict: dict[CancelVerdict, list[UUID]] = {}
-        for key, (verdict, _) in ends.items():
-            by_verdict.setdefault(verdict, []).append(key)
-        waiting = by_verdict.get(CancelVerdict.REMOVED_FROM_QUEUE, [])
-        running = by_verdict.get(CancelVerdict.STOPPING, [])
-        for some, were_running in ((waiting, False), (running, True)):
-            if some:
-                self._dispatcher.revoke(some, running=were_running)
-            for key in some:
-                self._programs.delete(key)
-        return ends | self._confirmed(running)
+                some = self._mark_canceled(tx, set(keys[at : at + _BATCH]))
+            # Before the next batch, which may not go through.
+            self._tell(some, CancelVerdict.REMOVED_FROM_QUEUE, running=False)
+            stopping += self._tell(some, CancelVerdict.STOPPING, running=True)
+            ends |= some
+        return ends | self._confirmed(stopping)
+
+    def _tell(
+        self,
+        ends: Mapping[UUID, tuple[CancelVerdict, JobRow]],
+        verdict: CancelVerdict,
+        *,
+        running: bool,
+    ) -> list[UUID]:
+        """Tells the workers of the jobs with this verdict; returns which these are."""
+        keys = [key for key, (each, _) in ends.items() if each is verdict]
+        if keys:
+            self._dispatcher.revoke(keys, running=running)
+        for key in keys:
+            self._programs.delete(key)
+        return keys
 
     def _mark_canceled(
         self, tx: Transaction, left: set[UUID]
@@ -240,7 +250,7 @@ class JobService:
                 left -= ends.keys()
             rows = tx.jobs(left) if left else []
             final = {row.id: row for row in rows if row.status.is_final}
-            ends |= {key: (CancelVerdict.TOO_LATE, row) for key, row in final.items()}
+            ends |= {key: (_late_verdict(row), row) for key, row in final.items()}
             # The others have gone from running back to pending in between.
             left = {row.id for row in rows} - final.keys()
         return ends
@@ -373,6 +383,12 @@ def _parse_id(job_id: str) -> UUID:
         raise JobNotFoundError(
             f"{job_id[:60]!r} is not the id of a job; ids are UUIDs", field="id"
         ) from error
+
+
+def _late_verdict(row: JobRow) -> CancelVerdict:
+    """On a job that was final before; it may have been canceled by the same call's first try."""
+    unconfirmed = row.status is JobStatus.CANCELED and row.lease_until is not None
+    return CancelVerdict.STOPPING if unconfirmed else CancelVerdict.TOO_LATE
 
 
 def _known_id(job_id: str) -> UUID | None:

@@ -6,8 +6,8 @@ Every method is one step of a use case's transaction.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from app.ports import Dispatch
 from app.rows import ACTIVE, JOB, LEASED, RESULT, WORKER, JobRow, WorkerRow
 from app.store_history import HistoryStatements
-from app.store_life import LifeStatements
+from app.store_life import LifeStatements, lock_in_order
 from app.store_targets import TargetStatements, is_paused
 from app.watchdog import Watchdog
 from qdispatch.errors import UnavailableError
@@ -30,10 +30,26 @@ _log = logging.getLogger(__name__)
 
 # How long a call waits for a database that does not answer, in seconds.
 CONNECT_TIMEOUT_S = 3
-SQLITE_BUSY_S = 30
+SQLITE_BUSY_S = 10
 # The longest that one transaction may take, in seconds; the largest results
 # take a second or two.
 TRANSACTION_S = 10.0
+# One that carries results, over a slow link.
+LONG_TRANSACTION_S = 60.0
+# Classes of SQLSTATE that a caller can only wait for: a transaction that may not
+# write (on a server that has just taken over), want of resources, an operator, a
+# broken system.
+_AWAY = frozenset({"25", "53", "57", "58"})
+
+
+# What has PostgreSQL give up a connection, and the locks of its transaction, whose
+# client has died in silence or is frozen.
+_ABANDONED = (
+    "idle_in_transaction_session_timeout=20s",
+    "tcp_keepalives_idle=10",
+    "tcp_keepalives_interval=5",
+    "tcp_keepalives_count=3",
+)
 
 
 def make_engine(url: str) -> sa.Engine:
@@ -56,7 +72,7 @@ def make_engine(url: str) -> sa.Engine:
             "connect_timeout": CONNECT_TIMEOUT_S,
             # In another zone, the first and the last moments of the calendar
             # would come back in years that Python does not have.
-            "options": "-c timezone=utc",
+            "options": "-c timezone=utc " + " ".join(f"-c {each}" for each in _ABANDONED),
         },
     )
 
@@ -85,30 +101,39 @@ class Store:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
-        # A file does not fall silent.
-        self._watchdog = (
-            Watchdog(engine, TRANSACTION_S) if engine.dialect.name == "postgresql" else None
-        )
+        # A file does not fall silent: SQLite waits for its lock for so long only.
+        self._watchdog = Watchdog(engine) if engine.dialect.name == "postgresql" else None
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self, *, long: bool = False) -> Iterator[Transaction]:
         """One transaction; it commits at the end, or leaves nothing.
+
+        Args:
+            long: Whether it carries much.
 
         Raises:
             UnavailableError: The database is away.
         """
-        with _translated(), self.engine.begin() as connection:
+        with _translated(), self._watched(long), self.engine.begin() as connection:
             yield Transaction(connection)
 
     @contextmanager
-    def read(self) -> Iterator[Transaction]:
+    def read(self, *, long: bool = False) -> Iterator[Transaction]:
         """One transaction that only reads.
+
+        Args:
+            long: Whether it carries much.
 
         Raises:
             UnavailableError: The database is away.
         """
-        with _translated(), self.engine.connect() as connection:
+        with _translated(), self._watched(long), self.engine.connect() as connection:
             yield Transaction(connection.execution_options(read_only=True))
+
+    def _watched(self, long: bool) -> AbstractContextManager[None]:
+        if self._watchdog is None:
+            return nullcontext()
+        return self._watchdog.limited(LONG_TRANSACTION_S if long else TRANSACTION_S)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -127,7 +152,8 @@ def _translated() -> Iterator[None]:
         _log.warning("database: %s", " ".join(str(error.args[0] if error.args else error).split()))
         raise UnavailableError("the database does not answer; try again") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        if error.connection_invalidated or state[:2] in _AWAY:
             raise UnavailableError("the database went away; try again") from error
         raise
 
@@ -197,6 +223,7 @@ class Transaction(LifeStatements):
         message that is used up, and must not keep the next one from being sent.
         The same goes for a note about a job of a paused target.
         """
+        lock_in_order(self._connection, [each.job_id for each in sent])
         keys = [(each.job_id, each.attempt) for each in sent]
         self._connection.execute(
             sa.update(JOB)
@@ -216,9 +243,23 @@ class Transaction(LifeStatements):
             .values(sent_at=None)
         )
 
-    def unsent(self, now: datetime, created_before: datetime, limit: int) -> list[Dispatch]:
-        """Jobs that no message was sent for, and may be sent by now, oldest first."""
+    def unsent(
+        self,
+        now: datetime,
+        created_before: datetime,
+        limit: int,
+        targets: Collection[str] | None = None,
+    ) -> list[Dispatch]:
+        """Jobs that no message was sent for, and may be sent by now, oldest first.
+
+        Args:
+            now: The time.
+            created_before: When they must have been there.
+            limit: The most to return.
+            targets: Those that there are; jobs of others wait for theirs.
+        """
         return self._dispatches(
+            *([] if targets is None else [JOB.c.target.in_(targets)]),
             JOB.c.sent_at.is_(None),
             JOB.c.created_at < created_before,
             sa.or_(JOB.c.not_before.is_(None), JOB.c.not_before <= now),

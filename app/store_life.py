@@ -116,6 +116,7 @@ class LifeStatements:
         now: datetime,
         attempt: int | None,
         faults: int = 0,
+        lapsed: datetime | None = None,
     ) -> JobRow | None:
         """To failed: from running if an attempt is given, else from pending.
 
@@ -125,12 +126,14 @@ class LifeStatements:
             now: The time.
             attempt: The one that holds it.
             faults: How many of its faults this is, 0 or 1.
+            lapsed: Only if its lease ended before this.
         """
         return self._change(
             job_id,
             JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
             JobStatus.FAILED,
             attempt_held=attempt,
+            lapsed=lapsed,
             finish_time=now,
             lease_until=None,
             error_kind=outcome.kind.value,
@@ -148,9 +151,10 @@ class LifeStatements:
         The lease of one that ran stays until its worker confirms the stop.
         """
         check_transition(held, JobStatus.CANCELED)
+        lock_in_order(self._connection, keys := list(job_ids))
         statement = (
             sa.update(JOB)
-            .where(JOB.c.id.in_(list(job_ids)), JOB.c.status == held)
+            .where(JOB.c.id.in_(keys), JOB.c.status == held)
             .values(status=JobStatus.CANCELED, finish_time=now)
             .returning(*JOB.c)
         )
@@ -181,20 +185,27 @@ class LifeStatements:
             .values(stopped_at=now, lease_until=None)
         )
 
-    def end_lease(self, job_id: UUID, attempt: int) -> None:
-        """Takes the lease off a canceled job whose worker has not confirmed."""
+    def end_lease(self, job_id: UUID, attempt: int, *, lapsed: datetime) -> None:
+        """Takes the lease off a canceled job whose worker has not confirmed by then."""
         self._connection.execute(
             sa.update(JOB)
             .where(
                 JOB.c.id == job_id,
                 JOB.c.attempt == attempt,
                 JOB.c.status == JobStatus.CANCELED,
+                JOB.c.lease_until < lapsed,
             )
             .values(lease_until=None)
         )
 
     def hand_over(
-        self, job_id: UUID, attempt: int, *, faults: int = 0, not_before: datetime | None = None
+        self,
+        job_id: UUID,
+        attempt: int,
+        *,
+        faults: int = 0,
+        not_before: datetime | None = None,
+        lapsed: datetime | None = None,
     ) -> JobRow | None:
         """Running -> pending, to be sent again.
 
@@ -203,12 +214,14 @@ class LifeStatements:
             attempt: The one that holds it.
             faults: How many of its faults this is, 0 or 1.
             not_before: When it may be sent.
+            lapsed: Only if its lease ended before this.
         """
         return self._change(
             job_id,
             JobStatus.RUNNING,
             JobStatus.PENDING,
             attempt_held=attempt,
+            lapsed=lapsed,
             lease_until=None,
             sent_at=None,
             not_before=not_before,
@@ -223,6 +236,7 @@ class LifeStatements:
         *,
         attempt_held: int | None = None,
         unless: sa.ColumnElement[bool] | None = None,
+        lapsed: datetime | None = None,
         **values: object,
     ) -> JobRow | None:
         check_transition(old, new)
@@ -231,6 +245,9 @@ class LifeStatements:
             statement = statement.where(~unless)
         if attempt_held is not None:
             statement = statement.where(JOB.c.attempt == attempt_held)
+        if lapsed is not None:
+            # Its worker may have renewed it since somebody looked.
+            statement = statement.where(JOB.c.lease_until < lapsed)
         return self._one(statement.values(status=new, **values).returning(*JOB.c))
 
     def _one(self, statement: sa.Executable) -> JobRow | None:
@@ -241,3 +258,13 @@ class LifeStatements:
 def _storable(text: str) -> str:
     """A message as every database and the wire can carry it; parsers quote anything."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+
+
+def lock_in_order(connection: sa.Connection, job_ids: list[UUID]) -> None:
+    """Takes the locks of many jobs in the order of their ids, where rows have locks.
+
+    Two that change some of the same jobs would else wait for each other.
+    """
+    if len(job_ids) > 1 and connection.dialect.name == "postgresql":
+        rows = sa.select(JOB.c.id).where(JOB.c.id.in_(job_ids)).order_by(JOB.c.id)
+        connection.execute(rows.with_for_update())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from app.ports import Clock, Dispatch, Dispatcher, Queues
 from app.programs import Programs
 from app.rows import JobRow
 from app.settings import JobSettings
-from app.store import Store
+from app.store import Store, Transaction
 from qdispatch.errors import UnavailableError
 from qdispatch.model import ErrorKind, JobStatus
 
@@ -33,6 +34,8 @@ class Upkeep:
         dispatcher: Sends again what was not sent.
         queues: Tell what was lost.
         clock: Tells the time.
+        targets: Those that there are; jobs of others wait until theirs is back.
+        reached_at: Since when the database is known to have been there.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class Upkeep:
         dispatcher: Dispatcher,
         queues: Queues,
         clock: Clock,
+        targets: Collection[str],
+        reached_at: datetime | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -51,15 +56,16 @@ class Upkeep:
         self._dispatcher = dispatcher
         self._queues = queues
         self._clock = clock
-        # When the database came back after it was away; None while it is.
-        self._reached_at: datetime | None = datetime.min.replace(tzinfo=UTC)
+        self._targets = targets
+        # None while it is away, and as long as nobody has looked.
+        self._reached_at = reached_at
 
     def resend(self) -> int:
         """Sends jobs that were committed and not sent; returns how many."""
         now = self._clock()
         created_before = now - timedelta(seconds=self._settings.resend_after_s)
-        with self._store.read() as tx:
-            unsent = tx.unsent(now, created_before, BATCH)
+        with self._read() as tx:
+            unsent = tx.unsent(now, created_before, BATCH, self._targets)
         return self._send(unsent)
 
     def resend_lost(self) -> int:
@@ -72,13 +78,13 @@ class Upkeep:
         changes nothing: a job is claimed once.
         """
         sent_before = self._clock() - timedelta(seconds=self._settings.lost_after_s)
-        with self._store.read() as tx:
+        with self._read() as tx:
             sent = tx.sent()
         lost: list[Dispatch] = []
-        for target, number in sent.items():
-            missing = number - self._queues.length(target)
+        for target in sent.keys() & set(self._targets):
+            missing = sent[target] - self._queues.length(target)
             if missing > 0:
-                with self._store.read() as tx:
+                with self._read() as tx:
                     lost += tx.sent_before(target, sent_before, min(missing, BATCH))
         return self._send(lost)
 
@@ -103,24 +109,29 @@ class Upkeep:
         for row in lapsed:
             if row.status is JobStatus.CANCELED:
                 with self._store.write() as tx:
-                    tx.end_lease(row.id, row.attempt)
+                    tx.end_lease(row.id, row.attempt, lapsed=self._clock())
             else:
                 self._take_back(row)
         return len(lapsed)
 
     def _lapsed(self) -> list[JobRow]:
         now = self._clock()
-        try:
-            with self._store.read() as tx:
-                lapsed = tx.lapsed(now)
-        except UnavailableError:
-            self._reached_at = None
-            raise
+        with self._read() as tx:
+            lapsed = tx.lapsed(now)
         if self._reached_at is None:
             self._reached_at = now
         # Workers renew three times in a lease.
         back_for = now - self._reached_at
         return lapsed if back_for >= timedelta(seconds=self._settings.lease_s / 3) else []
+
+    @contextmanager
+    def _read(self) -> Iterator[Transaction]:
+        try:
+            with self._store.read() as tx:
+                yield tx
+        except UnavailableError:
+            self._reached_at = None
+            raise
 
     def _take_back(self, row: JobRow) -> None:
         now = self._clock()
@@ -128,10 +139,10 @@ class Upkeep:
         with self._store.write() as tx:
             if faults < self._settings.max_attempts:
                 delay = timedelta(seconds=retry_delay_s(faults, self._settings.retry_delay_s))
-                tx.hand_over(row.id, row.attempt, faults=1, not_before=now + delay)
+                tx.hand_over(row.id, row.attempt, faults=1, not_before=now + delay, lapsed=now)
                 return
             lost = _lost(row.worker, faults)
-            failed = tx.fail(row.id, lost, now=now, attempt=row.attempt, faults=1)
+            failed = tx.fail(row.id, lost, now=now, attempt=row.attempt, faults=1, lapsed=now)
         if failed is not None:
             self._programs.delete(row.id)
 

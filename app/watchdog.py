@@ -10,6 +10,10 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import inf
 from threading import Event, Lock, Thread
 from typing import Any, Final
 
@@ -31,12 +35,11 @@ class Watchdog:
 
     Args:
         engine: Of PostgreSQL, with psycopg.
-        limit_s: The longest that one transaction may take, in seconds.
     """
 
-    def __init__(self, engine: sa.Engine, limit_s: float) -> None:
+    def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._limit_s = limit_s
+        self._limit = ContextVar("limit_s", default=inf)
         self._lock = Lock()
         self._in_use: dict[int, tuple[float, Any]] = {}
         self._stop = Event()
@@ -44,6 +47,19 @@ class Watchdog:
         sa.event.listen(engine, "checkout", self._check_out)
         sa.event.listen(engine, "checkin", self._check_in)
         sa.event.listen(engine, "invalidate", lambda connection, *_: self._forget(connection))
+
+    @contextmanager
+    def limited(self, limit_s: float) -> Iterator[None]:
+        """Watches the connections that are taken meanwhile, by this thread.
+
+        Args:
+            limit_s: The longest that each may be in use, in seconds.
+        """
+        token = self._limit.set(limit_s)
+        try:
+            yield
+        finally:
+            self._limit.reset(token)
 
     def close(self) -> None:
         """Ends the watch."""
@@ -53,7 +69,8 @@ class Watchdog:
 
     def _check_out(self, connection: Any, _record: object, _proxy: object) -> None:
         with self._lock:
-            self._in_use[id(connection)] = (time.monotonic(), connection)
+            until = time.monotonic() + self._limit.get()
+            self._in_use[id(connection)] = (until, connection)
             if self._thread is None:
                 # Not sooner: a process may fork between making an engine and using it.
                 self._thread = Thread(target=self._watch, name="watchdog", daemon=True)
@@ -73,9 +90,9 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_S):
-            before = time.monotonic() - self._limit_s
+            now = time.monotonic()
             with self._lock:
-                late = [each for since, each in self._in_use.values() if since < before]
+                late = [each for until, each in self._in_use.values() if until < now]
                 for connection in late:
                     self._in_use.pop(id(connection), None)
                     _cut(connection)

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import Final
 from uuid import UUID
 
 from app.jobs import Claim, Failed, Finished, retry_delay_s
 from app.ports import Clock
 from app.programs import Programs
 from app.records import spec_of
-from app.rows import WorkerRow
+from app.rows import JobRow, WorkerRow
 from app.settings import JobSettings
 from app.store import Store
 from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
+
+# Results from this size on may take a while to store, in bytes.
+_LARGE_BYTES: Final = 2**20
 
 
 class _GivenAwayError(Exception):
@@ -78,8 +82,12 @@ class WorkService:
     def finish(self, claim: Claim, outcome: Finished) -> bool:
         """Ends a job with its results; False if the claim does not hold any more."""
         started = monotonic()
+        large = sum(len(each.value) for each in outcome.results) > _LARGE_BYTES
+        if large and not self.renew(claim):
+            # What takes long to store begins with a full lease.
+            return False
         try:
-            with self._store.write() as tx:
+            with self._store.write(long=large) as tx:
                 tx.add_results(claim.job_id, outcome.results)
                 row = tx.finish(
                     claim.job_id,
@@ -145,12 +153,11 @@ class WorkService:
     def cancel_all(self, job_ids: Sequence[UUID]) -> int:
         """Ends jobs that an operator revoked, waiting or running; returns how many."""
         now = self._clock()
+        rows: list[JobRow] = []
         with self._store.write() as tx:
-            rows = [
-                row
-                for held in (JobStatus.PENDING, JobStatus.RUNNING)
-                for row in tx.cancel(job_ids, held, now=now)
-            ]
+            # One may go from running back to pending in between.
+            for held in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.PENDING):
+                rows += tx.cancel(job_ids, held, now=now)
         for row in rows:
             self._programs.delete(row.id)
         return len(rows)

@@ -7,7 +7,7 @@ import signal
 import sys
 from threading import Event
 
-from app.database import open_store
+from app.database import START_PATIENCE_S, open_store
 from app.logs import set_up_logging
 from app.ports import utc_now
 from app.programs import Programs
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 def serve(settings: Settings, stop: Event) -> None:
     """Serves until ``stop`` is set."""
-    store = open_store(settings)
+    store = open_store(settings, patience_s=START_PATIENCE_S)
     dispatcher = BackgroundDispatcher(make_celery(settings, results=False))
     service = JobService(
         settings=settings,

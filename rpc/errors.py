@@ -37,9 +37,9 @@ def abort(context: grpc.ServicerContext, error: Exception, call: str) -> NoRetur
     """
     for kind, code in CODES:
         if isinstance(error, kind):
-            if isinstance(error, errors.RequestError):
-                detail = pb.ErrorDetail(field=error.field).SerializeToString()
-                context.set_trailing_metadata(((ERROR_DETAIL_KEY, detail),))
+            # Also without a field: so that the client knows whose word it is.
+            detail = pb.ErrorDetail(field=getattr(error, "field", "")).SerializeToString()
+            context.set_trailing_metadata(((ERROR_DETAIL_KEY, detail),))
             context.abort(code, str(error))
     _log.error("%s failed", call, exc_info=error)
     context.abort(grpc.StatusCode.INTERNAL, "a defect of the service; its log has the details")

@@ -79,11 +79,12 @@ def _broker(settings: Settings, *, consumes: bool) -> dict[str, Any]:
             # The timer's thread sleeps for so long, and a stop waits for it.
             "worker_timer_precision": 0.2,
         }
-    options: dict[str, Any] = {"confirm_publish": True}
-    if not consumes:
-        # A broker that is frozen, or cut off in silence, must not hold who asks
-        # it; a consumer waits for long, and notices by its heartbeat.
-        options |= {"read_timeout": 10.0, "write_timeout": 10.0}
+    # What workers publish are words to monitors: nobody waits for a broker in an
+    # alarm to confirm them. A broker that is frozen, or cut off in silence, must not
+    # hold who sends jobs; a consumer waits for long, and notices by its heartbeat.
+    options: dict[str, Any] = (
+        {} if consumes else {"confirm_publish": True, "read_timeout": 10.0, "write_timeout": 10.0}
+    )
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "broker_transport_options": options,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -31,11 +32,16 @@ _RETRY_S: Final = 0.05
 _ASK_S: Final = 1.0
 # How long the fork server may take to tell of an engine's end, in seconds.
 _REAP_S: Final = 5.0
+# How long a killed engine may take to give its memory back, in seconds.
+_KILL_S: Final = 60.0
 # How often the memory of a working engine is looked at, in seconds.
 _LOOK_S: Final = 0.05
 # A crash with this part of the allowed memory taken is put down to memory:
 # native code seldom survives an allocation that fails.
 _NEAR: Final = 0.9
+
+
+_log = logging.getLogger(__name__)
 
 
 class EngineError(QDispatchError):
@@ -88,7 +94,9 @@ class Exited:
 
     def __str__(self) -> str:
         if self.signal:
-            return f"killed by {signal.Signals(self.signal).name}"
+            known = self.signal in signal.valid_signals() and self.signal < signal.SIGRTMIN
+            name = signal.Signals(self.signal).name if known else f"signal {self.signal}"
+            return f"killed by {name}"
         return f"exit code {self.code}"
 
 
@@ -175,7 +183,10 @@ class Engine:
             # It died while idle, so nothing is lost: once more, on a fresh one.
             self.kill()
             self.start(patience)
-            self._pipe.send_bytes(message)
+            try:
+                self._pipe.send_bytes(message)
+            except OSError as error:
+                raise EngineError("engines die before they are given a job") from error
         self._before_bytes = self._peak_bytes = resident_bytes(self._pid)
         self._kernel_kills.note()
 
@@ -226,7 +237,8 @@ class Engine:
             # The fork server is not asked: it may be gone, or stopped.
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._process, signal.SIGKILL)
-            wait([self._process], _REAP_S)
+            if not wait([self._process], _KILL_S):
+                _log.critical("engine %d was killed and does not end", self._pid)
         self._forget()
 
     def close(self) -> None:

@@ -97,7 +97,14 @@ class ForkServer:
         sys.stdout.flush()
         sys.stderr.flush()
         fork_server = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            # It hears that by the end of its connection, and asks again.
+            _log.error("cannot fork: %s", error)
+            os.close(data)
+            self._drop(slot)
+            return
         if pid == 0:
             self._become_engine(data, fork_server)
         os.close(data)

@@ -115,7 +115,17 @@ class MainProcess:
                 time.sleep(_RETRY_S)
             if self._stopping:
                 return
-            self._process = self._start_fork_server()
+            self._start_again()
+
+    def _start_again(self) -> None:
+        while not self._stopping:
+            try:
+                self._process = self._start_fork_server()
+            except OSError as error:
+                _log.error("cannot start the fork server: %s", error)
+                time.sleep(_RETRY_S)
+            else:
+                return
 
     def revoked(self, task_ids: Iterable[str]) -> None:
         """Cancels jobs, in the background, that an operator has revoked."""
@@ -155,7 +165,11 @@ class MainProcess:
         self._stopping = True
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._process.wait()
+        try:
+            self._process.wait(_CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         # What still runs when the interpreter ends is cut off anywhere.
         self._revoked.put(())
         for thread in self._threads:

@@ -205,9 +205,10 @@ class JobRunner:
 
     def _supervise(self, spec: JobSpec, hold: _Hold) -> Finished | Failed | _Fault | _Stopped:
         """Waits for the engine, and for whatever else may end the run."""
+        self._engine.submit(spec, lambda: self._goes_on(hold))
+        # Waiting for an engine is no part of the run.
         limit_s = spec.time_limit_s
         deadline = float("inf") if limit_s is None else time.monotonic() + limit_s
-        self._engine.submit(spec, lambda: self._goes_on(hold))
         while True:
             event = self._engine.wait(max(0.0, min(deadline - time.monotonic(), _LOOK_S)))
             if isinstance(event, Finished | Failed):

@@ -15,10 +15,10 @@ from types import FrameType
 from typing import Final
 from uuid import UUID
 
-from app.database import open_store
 from app.ports import utc_now
 from app.programs import Programs
 from app.settings import Settings
+from app.store import Store, make_engine
 from app.work import WorkService
 from qdispatch.errors import QDispatchError
 from tasks.dispatch import WAKE_SIGNAL
@@ -51,7 +51,8 @@ class SlotPlan:
 def open_work(settings: Settings) -> WorkService:
     """The database's side of a worker's work."""
     return WorkService(
-        store=open_store(settings),
+        # The main process has seen to its schema; it may be away just now.
+        store=Store(make_engine(settings.database)),
         programs=Programs(settings.programs),
         clock=utc_now,
         settings=settings.jobs,
@@ -157,3 +158,5 @@ class Slot:
             self._work.report(plan.worker, plan.target, plan.concurrency)
         except QDispatchError as error:
             _log.warning("cannot report: %s", error)
+        except Exception:  # noqa: BLE001 - a defect; engines are still to be kept warm
+            _log.exception("cannot report")

@@ -17,7 +17,7 @@ from typing import Final
 
 from celery import Celery
 
-from app.database import open_store
+from app.database import START_PATIENCE_S, open_store
 from app.history import History
 from app.logs import set_up_logging
 from app.ports import utc_now
@@ -98,7 +98,7 @@ class Sweep:
 
 
 def _run(settings: Settings) -> None:
-    store = open_store(settings)
+    store = open_store(settings, patience_s=START_PATIENCE_S)
     celery = make_celery(settings, results=False)
     dispatcher = BackgroundDispatcher(celery)
     upkeep = Upkeep(
@@ -107,6 +107,7 @@ def _run(settings: Settings) -> None:
         programs=Programs(settings.programs),
         dispatcher=dispatcher,
         queues=BrokerQueues(celery),
+        targets=tuple(settings.targets),
         clock=utc_now,
     )
     records: Celery = make_celery(settings, results=True)

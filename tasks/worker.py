@@ -21,7 +21,7 @@ from celery.worker import control
 from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
-from app.database import open_store
+from app.database import START_PATIENCE_S, open_store
 from app.settings import Settings, SettingsError
 from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
@@ -90,7 +90,7 @@ def _start(sender: Any, **_: object) -> None:
     target = _only_target(sender.app.amqp.queues.consume_from, settings)
     # With --autoscale, the most is what counts.
     concurrency = max(getattr(sender, "max_concurrency", None) or 0, int(sender.concurrency))
-    open_store(settings).close()
+    open_store(settings, patience_s=START_PATIENCE_S).close()
     _reserve(concurrency, sender.hostname)
     leaving, announce = os.pipe2(os.O_CLOEXEC)
     overdue, end = os.pipe2(os.O_CLOEXEC)
@@ -238,5 +238,6 @@ def run_job(self: Task, job_id: str) -> dict[str, Any]:
         raise JobFailedError(f"{ending.error.kind}: {ending.error.message}")
     if ending.status is JobStatus.CANCELED:
         self.backend.mark_as_revoked(self.request.id, "canceled", request=self.request)
-        self.send_event("task-revoked", terminated=True, signum=None, expired=False)
+        with suppress(Exception):  # a word to monitors, as long as the broker listens
+            self.send_event("task-revoked", terminated=True, signum=None, expired=False)
     raise Ignore

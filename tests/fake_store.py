@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from threading import Lock
@@ -26,14 +26,14 @@ class FakeStore:
         self._writing = Lock()
 
     @contextmanager
-    def write(self) -> Iterator[FakeTransaction]:
+    def write(self, *, long: bool = False) -> Iterator[FakeTransaction]:
         with self._writing:
             tables = self.committed.copy()
             yield FakeTransaction(tables)
             self.committed = tables
 
     @contextmanager
-    def read(self) -> Iterator[FakeTransaction]:
+    def read(self, *, long: bool = False) -> Iterator[FakeTransaction]:
         yield FakeTransaction(self.committed.copy())
 
     def close(self) -> None:
@@ -139,12 +139,14 @@ class FakeTransaction:
         now: datetime,
         attempt: int | None,
         faults: int = 0,
+        lapsed: datetime | None = None,
     ) -> JobRow | None:
         return self._change(
             job_id,
             JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
             JobStatus.FAILED,
             attempt_held=attempt,
+            lapsed=lapsed,
             faults=faults,
             finish_time=now,
             lease_until=None,
@@ -179,19 +181,26 @@ class FakeTransaction:
         if row is not None and row.stopped_at is None and self._canceled(row, attempt):
             self._put(job_id, stopped_at=now, lease_until=None)
 
-    def end_lease(self, job_id: UUID, attempt: int) -> None:
+    def end_lease(self, job_id: UUID, attempt: int, *, lapsed: datetime) -> None:
         row = self.job(job_id)
-        if row is not None and self._canceled(row, attempt):
+        if row is not None and self._canceled(row, attempt) and _lapsed(row, lapsed):
             self._put(job_id, lease_until=None)
 
     def hand_over(
-        self, job_id: UUID, attempt: int, *, faults: int = 0, not_before: datetime | None = None
+        self,
+        job_id: UUID,
+        attempt: int,
+        *,
+        faults: int = 0,
+        not_before: datetime | None = None,
+        lapsed: datetime | None = None,
     ) -> JobRow | None:
         return self._change(
             job_id,
             JobStatus.RUNNING,
             JobStatus.PENDING,
             attempt_held=attempt,
+            lapsed=lapsed,
             faults=faults,
             lease_until=None,
             sent_at=None,
@@ -210,7 +219,13 @@ class FakeTransaction:
         if self._held(job_id, JobStatus.PENDING, None):
             self._put(job_id, sent_at=None)
 
-    def unsent(self, now: datetime, created_before: datetime, limit: int) -> list[Dispatch]:
+    def unsent(
+        self,
+        now: datetime,
+        created_before: datetime,
+        limit: int,
+        targets: Collection[str] | None = None,
+    ) -> list[Dispatch]:
         return self._dispatches(
             limit,
             (
@@ -219,6 +234,7 @@ class FakeTransaction:
                 if each.sent_at is None
                 and each.created_at < created_before
                 and (each.not_before is None or each.not_before <= now)
+                and (targets is None or each.target in targets)
             ),
         )
 
@@ -311,14 +327,22 @@ class FakeTransaction:
         *,
         attempt_held: int | None = None,
         faults: int = 0,
+        lapsed: datetime | None = None,
         **values: object,
     ) -> JobRow | None:
         check_transition(old, new)
         if not self._held(job_id, old, attempt_held):
             return None
+        row = self.job(job_id)
+        if lapsed is not None and (row is None or not _lapsed(row, lapsed)):
+            return None
         faults += self._tables.jobs[job_id]["faults"]
         self._put(job_id, status=new, faults=faults, **values)
         return self.job(job_id)
+
+
+def _lapsed(row: JobRow, moment: datetime) -> bool:
+    return row.lease_until is not None and row.lease_until < moment
 
 
 def _active(row: JobRow) -> bool:

@@ -82,11 +82,11 @@ class SwitchableStore:
         self.inner = inner
 
     @contextmanager
-    def write(self) -> Iterator[Transaction | FakeTransaction]:
+    def write(self, *, long: bool = False) -> Iterator[Transaction | FakeTransaction]:
         self._check()
         trouble, self.trouble = self.trouble, None
         try:
-            with self.inner.write() as tx:
+            with self.inner.write(long=long) as tx:
                 yield tx
                 _break(trouble is Trouble.ROLLED_BACK)
         except Exception as error:
@@ -97,9 +97,9 @@ class SwitchableStore:
         _break(trouble is Trouble.ANSWER_LOST)
 
     @contextmanager
-    def read(self) -> Iterator[Transaction | FakeTransaction]:
+    def read(self, *, long: bool = False) -> Iterator[Transaction | FakeTransaction]:
         self._check()
-        with self.inner.read() as tx:
+        with self.inner.read(long=long) as tx:
             yield tx
 
     def close(self) -> None:

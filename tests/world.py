@@ -195,6 +195,8 @@ def make_world(settings: Settings) -> World:
             dispatcher=dispatcher,
             queues=queues,
             clock=clock,
+            targets=tuple(settings.targets),
+            reached_at=clock() - timedelta(days=1),
         ),
         targets=TargetControl(settings=settings, store=store, clock=clock),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.world import make_settings
 def test_a_record_that_cannot_be_stored_is_only_logged(
     tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     celery = make_celery(make_settings(tmp_path, result_backend=backend), results=True)
     try:
         # It tries its folder when it is made.

@@ -261,6 +261,8 @@ class Client:
             try:
                 answer = method(request, timeout=started + self._timeout_s - monotonic())
             except grpc.RpcError as error:
+                self._reached |= _is_the_servers(error)
+                patience = self._timeout_s if self._reached else patience
                 # Many clients that wait for one server must not come all at once.
                 nap = uniform(pause / 2, pause)  # noqa: S311
                 away = error.code() is grpc.StatusCode.UNAVAILABLE
@@ -311,6 +313,12 @@ def _shots(given: int | None, form: CircuitForm, kinds: tuple[ResultType, ...]) 
     if form.shots is not None:
         return form.shots
     return 1024 if ResultType.COUNTS in kinds else 0
+
+
+def _is_the_servers(error: grpc.RpcError) -> bool:
+    """Whether a server has answered, if only that a part of it is away."""
+    metadata: Any = error.trailing_metadata() or ()
+    return any(key == ERROR_DETAIL_KEY for key, _ in metadata)
 
 
 def _translated(error: grpc.RpcError, address: str) -> errors.QDispatchError:
