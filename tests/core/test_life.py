@@ -29,8 +29,13 @@ from app.ports import Dispatch
 from app.rows import JobRow
 from app.settings import Settings
 from app.store import Store
-from qdispatch.errors import QDispatchError, RequestConflictError, UnavailableError
-from qdispatch.model import ErrorKind, JobStatus
+from qdispatch.errors import (
+    QDispatchError,
+    RequestConflictError,
+    TargetDrainedError,
+    UnavailableError,
+)
+from qdispatch.model import ErrorKind, JobStatus, TargetState
 from tests.core.model import Attempt, Model, ModelJob
 from tests.fakes import Trouble
 from tests.world import World, bell, counts, failed, finished, make_world
@@ -38,7 +43,7 @@ from tests.world import World, bell, counts, failed, finished, make_world
 T = TypeVar("T")
 
 # How many histories, by database and by what the run may take.
-EXAMPLES = {"fake": 60, "sqlite": 20, "postgresql": 20}
+EXAMPLES = {"fake": 60, "sqlite": 30, "postgresql": 20}
 MANY_TIMES = 20
 STEPS = 40
 
@@ -92,15 +97,18 @@ class Life(RuleBasedStateMachine):
         written = self.world.files() - before
         for each in written:
             self._date(each)
-        if known is None and trouble in (None, Trouble.ANSWER_LOST):
+        drained = self.model.state is TargetState.DRAINED
+        if known is None and not drained and trouble in (None, Trouble.ANSWER_LOST):
             (job_id,) = written
             job = self.model.submit(job_id, request_id, shots)
             if trouble is None:
                 assert answer == job_id
-                self._send(job)
+                if self.model.state is TargetState.ACTIVE:
+                    self._send(job)
             return
-        if known is not None and trouble is None:
-            assert answer == (known.id if known.shots == shots else RequestConflictError)
+        if trouble is None:
+            refused = TargetDrainedError if known is None else RequestConflictError
+            assert answer == (known.id if known and known.shots == shots else refused)
             assert written == set()
         self.model.orphans |= dict.fromkeys(written, self.world.clock())
 
@@ -154,6 +162,31 @@ class Life(RuleBasedStateMachine):
 
         self._agree(call, change, after)
 
+    @there_are_jobs
+    @rule(job=among(lambda life: life.model.final() or life.model.all()))
+    def delete(self, job: ModelJob) -> None:
+        def after() -> None:
+            if job.deleted:
+                self.model.orphans.pop(job.id, None)
+
+        self._agree(
+            lambda: self.world.jobs.delete(str(job.id)), lambda: self.model.delete(job), after
+        )
+
+    # -- operators
+
+    @rule(state=st.sampled_from([TargetState.ACTIVE, *TargetState]))
+    def set_state(self, state: TargetState) -> None:
+        def change() -> None:
+            self.model.state = state
+
+        self._agree(lambda: self.world.targets.set_state("aer", state), change)
+
+    @precondition(lambda life: life.model.having(JobStatus.PENDING))
+    @rule()
+    def requeue(self) -> None:
+        self._agree(self.world.targets.requeue, self.model.requeue)
+
     # -- workers
 
     @precondition(lambda life: life.model.waiting())
@@ -162,7 +195,7 @@ class Life(RuleBasedStateMachine):
         """The broker hands out a message."""
         self._deliver(job, worker, used_up=1)
 
-    @precondition(lambda life: life.model.sends)
+    @precondition(lambda life: life.model.sent())
     @rule(job=among(lambda life: life.model.sent_active() or life.model.sent()), worker=WORKERS)
     def redeliver(self, job: ModelJob, worker: str) -> None:
         """It hands out a message once more, used up or not."""
@@ -330,8 +363,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def holds(self) -> None:
         with self.world.store.inner.read() as tx:
-            rows = {job_id: tx.job(job_id) for job_id in self.model.jobs}
-            results = {job_id: tuple(tx.results(job_id)) for job_id in self.model.jobs}
+            rows = {row.id: row for row in tx.jobs(self.model.ever)}
+            results = {job_id: tuple(tx.results(job_id)) for job_id in self.model.ever}
         files = self.world.files()
         self._check_model(rows, results, files)
         for job_id, row in rows.items():
@@ -343,10 +376,13 @@ class Life(RuleBasedStateMachine):
     def _check_model(
         self, rows: dict[UUID, JobRow], results: dict[UUID, tuple[bytes, ...]], files: set[UUID]
     ) -> None:
+        assert rows.keys() == self.model.jobs.keys()
         for job_id, job in self.model.jobs.items():
             columns = job.columns()
             assert {name: getattr(rows[job_id], name) for name in columns} == columns
-            assert results[job_id] == job.results
+        assert {key: found for key, found in results.items() if found} == {
+            job.id: job.results for job in self.model.all() if job.results
+        }
         assert files == self.model.files()
         sent = [(each.job_id, each.attempt) for each in self.world.dispatcher.sent]
         assert sent == self.model.sends
@@ -361,6 +397,7 @@ class Life(RuleBasedStateMachine):
 
     def _settle(self) -> None:
         self.world.store.trouble = None
+        self.set_state(TargetState.ACTIVE)
         for _ in range(self.world.settings.jobs.max_attempts + 2):
             steps = (
                 (self.recover, 31.0),
