@@ -488,6 +488,11 @@ class Transaction:
         """Notes that a worker has stopped."""
         self._connection.execute(sa.delete(WORKER).where(WORKER.c.name == name))
 
+    def forget_workers(self, seen_before: datetime) -> int:
+        """Removes workers that were not seen for long; returns how many."""
+        statement = sa.delete(WORKER).where(WORKER.c.seen_at < seen_before)
+        return self._connection.execute(statement).rowcount
+
     def workers(self, seen_after: datetime) -> dict[str, tuple[int, int]]:
         """How many workers each target has, of those seen lately, and their slots."""
         rows = self._connection.execute(

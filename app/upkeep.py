@@ -19,6 +19,9 @@ from qdispatch.model import ErrorKind, JobStatus
 #: Jobs looked at in one transaction.
 BATCH: Final = 500
 
+# A worker that was not seen for so long is not coming back, in seconds.
+_FORGET_WORKER_S: Final = 3600.0
+
 
 class Upkeep:
     """Closes the gaps that a crash leaves between two writes.
@@ -147,6 +150,15 @@ class Upkeep:
                 self._programs.delete(job_id)
                 removed += 1
         return removed
+
+    def forget_workers(self) -> int:
+        """Removes what workers that died have left in the database; returns how many.
+
+        One that lives reports every few seconds.
+        """
+        before = self._clock() - timedelta(seconds=_FORGET_WORKER_S)
+        with self._store.write() as tx:
+            return tx.forget_workers(before)
 
 
 def _batches(job_ids: list[UUID]) -> Iterable[list[UUID]]:

@@ -110,10 +110,18 @@ class Engine:
         Raises:
             EngineError: The fork server does not answer.
         """
-        if self._data is None:
-            if self._control is None:
-                self._control = self._connect()
-            self._spawn(self._control)
+        if self._data is not None:
+            return
+        if self._control is not None:
+            try:
+                self._spawn(self._control)
+            except EngineError:
+                # It has died since; the worker starts another.
+                self._disconnect()
+            else:
+                return
+        self._control = self._connect()
+        self._spawn(self._control)
 
     def submit(self, spec: JobSpec) -> None:
         """Gives the engine a job; starts one if there is none."""

@@ -76,6 +76,7 @@ class Sweep:
             if slow:
                 tidied_at = monotonic()
                 self._try("program files without a job: %d", self._upkeep.tidy)
+                self._try("workers that were lost: %d", self._upkeep.forget_workers)
                 self._clean_results()
             # As long as there is something to delete there may be more.
             if slow or trimmed:

@@ -49,12 +49,18 @@ _log = logging.getLogger(__name__)
 # All that an engine may know of this process' environment: no URL, no secret.
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 
-# A fork server that dies sooner than this after its start is not started again.
+# A fork server that gives up sooner than this after its start, in seconds, is not
+# started again; one that was killed is.
 _STABLE_S: Final = 10.0
-
 
 # While the database is away, in seconds.
 _RETRY_S: Final = 1.0
+
+# How its folder for sockets is called, before its process' number.
+_FOLDER: Final = "qdispatch-worker-"
+
+# How long the end of a worker waits for its threads, in seconds.
+_CLOSE_S: Final = 3.0
 
 
 class JobFailedError(Exception):
@@ -71,8 +77,12 @@ class _Worker:
         self._stopping = False
         self._process = self._start_fork_server()
         self._revoked: SimpleQueue[tuple[UUID, ...]] = SimpleQueue()
-        Thread(target=self._cancel_revoked, name="revoked", daemon=True).start()
-        Thread(target=self._watch, name="fork server", daemon=True).start()
+        self._threads = [
+            Thread(target=self._cancel_revoked, name="revoked", daemon=True),
+            Thread(target=self._watch, name="fork server", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def _start_fork_server(self) -> subprocess.Popen[bytes]:
         threads = str(self._target.threads)
@@ -112,11 +122,16 @@ class _Worker:
             code = self._process.wait()
             if self._stopping:
                 return
-            if time.monotonic() - self._started_at < _STABLE_S:
+            early = time.monotonic() - self._started_at < _STABLE_S
+            if early and code >= 0:
                 _log.critical("the fork server ended with code %d: this worker stops", code)
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             _log.error("the fork server ended with code %d: starting it again", code)
+            if early:
+                time.sleep(_RETRY_S)
+            if self._stopping:
+                return
             self._process = self._start_fork_server()
 
     def revoked(self, task_ids: Iterable[str]) -> None:
@@ -128,6 +143,8 @@ class _Worker:
     def _cancel_revoked(self) -> None:
         while True:
             job_ids = self._revoked.get()
+            if self._stopping and not job_ids:
+                return
             try:
                 with closing(open_work(self.plan.settings)) as work:
                     work.cancel_all(job_ids)
@@ -156,6 +173,10 @@ class _Worker:
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()
+        # What still runs when the interpreter ends is cut off anywhere.
+        self._revoked.put(())
+        for thread in self._threads:
+            thread.join(_CLOSE_S)
         shutil.rmtree(self.plan.fork_server.parent, ignore_errors=True)
         try:
             with closing(open_work(self.plan.settings)) as work:
@@ -227,7 +248,8 @@ def _start(sender: Any, **_: object) -> None:
     leaving, announce = os.pipe2(os.O_CLOEXEC)
     overdue, end = os.pipe2(os.O_CLOEXEC)
     # A Unix socket's path may not be long, so it is not in the data directory.
-    folder = Path(tempfile.mkdtemp(prefix="qdispatch-"))
+    _remove_folders_of_the_dead()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
     plan = SlotPlan(
         settings=settings,
         worker=sender.hostname,
@@ -244,6 +266,14 @@ def _start(sender: Any, **_: object) -> None:
         worker.give_up_later()
 
     signals.worker_shutting_down.connect(leave, weak=False, dispatch_uid="leaving")
+
+
+def _remove_folders_of_the_dead() -> None:
+    """Where worker and fork server were killed at once, nobody else does it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reserve(wanted: int, worker: str) -> None:

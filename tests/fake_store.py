@@ -248,6 +248,13 @@ class FakeTransaction:
     def forget_worker(self, name: str) -> None:
         self._tables.workers.pop(name, None)
 
+    def forget_workers(self, seen_before: datetime) -> int:
+        workers = self._tables.workers
+        lost = [name for name, each in workers.items() if each["seen_at"] < seen_before]
+        for name in lost:
+            del workers[name]
+        return len(lost)
+
     def workers(self, seen_after: datetime) -> dict[str, tuple[int, int]]:
         seen: dict[str, tuple[int, int]] = {}
         for each in self._tables.workers.values():

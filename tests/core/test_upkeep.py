@@ -234,6 +234,16 @@ def test_files_of_active_jobs_are_kept_however_old(world: World) -> None:
     assert world.files() == {pending, running}
 
 
+def test_workers_that_died_are_forgotten_after_an_hour(world: World) -> None:
+    world.work.report("aer@dead", "aer", 2)
+    world.clock.advance(3599)
+    world.work.report("aer@alive", "aer", 2)
+    assert world.upkeep.forget_workers() == 0
+    world.clock.advance(2)
+    assert world.upkeep.forget_workers() == 1
+    assert world.jobs.targets()[0].workers_online == 1
+
+
 def test_young_files_are_kept(world: World) -> None:
     young, old = uuid4(), uuid4()
     write_file(world, old, world.clock())

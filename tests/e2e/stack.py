@@ -36,6 +36,8 @@ data_dir = "{data_dir}"
 address = "127.0.0.1:{port}"
 max_program_bytes = 200_000
 max_shots = 1_000_000
+# A worker's word may take long on a busy machine.
+cancel_wait_s = 20.0
 
 [jobs]
 lease_s = 6.0

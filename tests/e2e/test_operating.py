@@ -72,22 +72,6 @@ def test_an_operators_revoke_cancels(client: Client, stack: Stack, terminate: bo
         assert f"{job.id}.qasm" not in stack.programs
 
 
-def test_purged_messages_are_gone_and_the_jobs_can_be_canceled(
-    client: Client, stack: Stack
-) -> None:
-    slow = [client.submit(circuits.slow(), target="aer", shots=10) for _ in range(2)]
-    wait_for_status(client, [job.id for job in slow], JobStatus.RUNNING)
-    waiting = client.submit(circuits.qiskit_circuit(), target="aer", shots=10)
-
-    def purged() -> bool:
-        return "Purged 1 message" in stack.celery("purge", "-f", "-Q", "aer")
-
-    assert wait_until(purged, 30)
-    for job in [*slow, waiting]:
-        job.cancel()
-    wait_for_status(client, [job.id for job in [*slow, waiting]], JobStatus.CANCELED)
-
-
 def test_a_worker_without_a_target_is_refused(stack: Stack) -> None:
     for options in ([], ["-Q", "aer,cirq"]):
         text = stack.celery("worker", *options, check=False)

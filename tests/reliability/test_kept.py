@@ -51,7 +51,7 @@ def test_a_refusal_leaves_nothing_behind(ward: Ward) -> None:
     assert ward.end(ward.submit(request_id="refused")) == "finished"
 
 
-@pytest.mark.parametrize("victim", ["worker", "slot", "fork server", "engine"])
+@pytest.mark.parametrize("victim", ["worker", "slots", "fork server", "engine"])
 def test_a_job_outlives_whatever_runs_it(ward: Ward, victim: str) -> None:
     job = ward.running("nap", 1500)
     stack = ward.stack
@@ -59,13 +59,13 @@ def test_a_job_outlives_whatever_runs_it(ward: Ward, victim: str) -> None:
         stack.kill(STUB)
         stack.start_part(STUB)
     else:
-        (slot,) = stack.active_slots(STUB, job.id)
-        pids = {
-            "slot": slot,
-            "fork server": stack.fork_servers(STUB)[0].pid,
-            "engine": ward.engine(job).pid,  # type: ignore[union-attr]
+        victims = {
+            "slots": stack.slots(STUB),
+            "fork server": [each.pid for each in stack.fork_servers(STUB)],
+            "engine": [each.pid for each in ward.engines(job) if each is not None],
         }
-        os.kill(pids[victim], signal.SIGKILL)
+        for pid in victims[victim]:
+            os.kill(pid, signal.SIGKILL)
     assert ward.end(job) == "finished"
     assert (job.info.attempt, job.info.faults) == (2, 1)
 

@@ -28,6 +28,8 @@ data_dir = "{data_dir}"
 
 [server]
 address = "127.0.0.1:{port}"
+# A worker's word may take long on a busy machine.
+cancel_wait_s = 5.0
 
 [jobs]
 max_attempts = 2

@@ -34,6 +34,9 @@ class ScriptedUpkeep:
     def tidy(self) -> int:
         return self._step("tidy")
 
+    def forget_workers(self) -> int:
+        return self._step("forget_workers")
+
     def trim(self) -> int:
         return self._step("trim")
 
@@ -64,13 +67,14 @@ def sweep_until(upkeep: ScriptedUpkeep, rounds: int) -> Sweep:
 
 def test_a_round_recovers_before_it_sends(upkeep: ScriptedUpkeep) -> None:
     sweep_until(upkeep, 1).run()
-    assert upkeep.calls == ["recover", "resend", "resend_lost", "tidy", "clean", "trim"]
+    steps = ["recover", "resend", "resend_lost", "tidy", "forget_workers", "clean", "trim"]
+    assert upkeep.calls == steps
 
 
 def test_it_goes_on_and_tidies_less_often(upkeep: ScriptedUpkeep) -> None:
     sweep_until(upkeep, 5).run()
     assert upkeep.calls.count("recover") == upkeep.calls.count("resend") == 5
-    for slow in ("tidy", "clean", "trim"):
+    for slow in ("tidy", "forget_workers", "clean", "trim"):
         assert upkeep.calls.count(slow) == 1
 
 
