@@ -16,7 +16,7 @@ from tests.world import World, make_world
 
 # How many histories, by database and by what the run may take.
 EXAMPLES = {"fake": 40, "sqlite": 24, "postgresql": 12}
-MANY_TIMES = 20
+MANY_TIMES = 10
 STEPS = 40
 
 
