@@ -11,7 +11,7 @@ PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
 PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<80' \
           python -m grpc_tools.protoc -I rpc/proto
 
-.PHONY: run install test test-slow chaos unit check check-proto check-compose proto lock clean
+.PHONY: run install test test-slow chaos soak unit check check-proto check-compose proto lock clean
 .DEFAULT_GOAL := run
 
 # -- use
@@ -43,6 +43,10 @@ SEED   ?= 1
 chaos: $(READY)  ## Kill everything, for an hour or so; EMBEDDED=1, ONLY=kill:engine, REPORT=file.
 	$(BIN)/python -m tests.chaos --jobs $(JOBS) --faults $(FAULTS) --seed $(SEED) \
 	  $(if $(EMBEDDED),--embedded) $(if $(ONLY),--only '$(ONLY)') $(if $(REPORT),--report $(REPORT))
+
+MINUTES ?= 30
+soak: $(READY)  ## Full load for long: what grows?
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(REPORT),--report $(REPORT))
 
 unit: $(READY)
 	$(BIN)/pytest tests/unit

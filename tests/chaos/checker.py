@@ -105,7 +105,8 @@ class Checker:
         if others := [each for each in entry.sightings if each != last]:
             yield Verdict.DUPLICATED, f"ended as {last}, and before as {others}"
         stored = sum(row["results"] for row in rows)
-        if stored != (info.status is JobStatus.FINISHED):
+        # The rows were read before; a job that was late may have ended since.
+        if rows[0]["status"] is info.status and stored != (info.status is JobStatus.FINISHED):
             yield Verdict.DUPLICATED, f"{info.status} with {stored} results"
         # A job that crashes each time fails for good by its last fault, which
         # may have been one of ours.

@@ -173,6 +173,11 @@ class Experiment:
             ):
                 break
         left = monitor.count_active()
+        if left and time.monotonic() >= until:
+            self._report.notes.append(
+                f"There was progress still after {self._options.settle_s:g} s, with {left} jobs"
+                " left: this machine may be too slow for so short a time to settle."
+            )
         _log.info("%d jobs are not final", left)
         return not left
 

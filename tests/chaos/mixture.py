@@ -63,8 +63,9 @@ _WEIGHTS: Final = {
     Kind.REFUSED: 2,
 }
 
-# Qubits and layers that take about a second of one core.
-_HEAVY: Final = {"aer": (20, 10), "cirq": (22, 20), "pennylane": (22, 20)}
+# Qubits and layers that take up to a second of a core of one's own, and
+# several of one that is shared with everything else here.
+_HEAVY: Final = {"aer": (20, 10), "cirq": (20, 40), "pennylane": (20, 40)}
 
 
 @dataclass(frozen=True, kw_only=True)

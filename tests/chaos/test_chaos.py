@@ -27,5 +27,5 @@ def chaos(*arguments: str) -> tuple[int, str]:
     "arguments", [("--seconds", "20", "--embedded"), ("--seconds", "45")], ids=["embedded", "full"]
 )
 def test_every_acknowledged_job_ends_once_and_truly(arguments: tuple[str, ...]) -> None:
-    code, output = chaos(*arguments, "--settle-s", "100")
+    code, output = chaos(*arguments, "--settle-s", "150")
     assert code == 0, output
