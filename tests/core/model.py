@@ -17,7 +17,8 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 
 from app.jobs import Claim, retry_delay_s
 from app.settings import JobSettings
-from qdispatch.model import CancelVerdict, ErrorKind, JobStatus
+from qdispatch.errors import JobActiveError
+from qdispatch.model import CancelVerdict, ErrorKind, JobStatus, TargetState
 from tests.fakes import ManualClock
 
 PENDING, RUNNING = JobStatus.PENDING, JobStatus.RUNNING
@@ -49,6 +50,7 @@ class ModelJob:
     results: tuple[bytes, ...] = ()
     file: bool = True
     """Whether its program's file is there; once it is final, that is litter."""
+    deleted: bool = False
 
     def __repr__(self) -> str:
         return f"<job {self.request_id}>"
@@ -58,7 +60,7 @@ class ModelJob:
 
     def columns(self) -> dict[str, object]:
         """What its row must hold."""
-        others = ("results", "file")
+        others = ("results", "file", "deleted")
         return {name: value for name, value in vars(self).items() if name not in others}
 
 
@@ -86,6 +88,8 @@ class Model:
     settings: JobSettings
     clock: ManualClock
     jobs: dict[UUID, ModelJob] = field(default_factory=dict)
+    ever: list[UUID] = field(default_factory=list)
+    """Those that were deleted as well."""
     orphans: dict[UUID, datetime] = field(default_factory=dict)
     """Files of submissions that came to nothing, and when they were written."""
     sends: list[tuple[UUID, int]] = field(default_factory=list)
@@ -95,6 +99,8 @@ class Model:
     """Messages at the broker that no worker has used up."""
     reached_at: datetime | None = _LONG_AGO
     """Since when the sweep has reached the database; None while it does not."""
+    state: TargetState = TargetState.ACTIVE
+    """Of the target, which is the same for all jobs."""
 
     # -- what there is
 
@@ -105,13 +111,16 @@ class Model:
     def having(self, status: JobStatus) -> list[ModelJob]:
         return [each for each in self.all() if each.status is status]
 
+    def final(self) -> list[ModelJob]:
+        return [each for each in self.all() if each.status.is_final]
+
     def waiting(self) -> list[ModelJob]:
         """Jobs with a message in the queue."""
         return [each for each in self.all() if self.queued[each.id]]
 
     def sent(self) -> list[ModelJob]:
         """Jobs that a message was ever sent for."""
-        return [self.jobs[job_id] for job_id in dict(self.sends)]
+        return [self.jobs[job_id] for job_id in dict(self.sends) if job_id in self.jobs]
 
     def sent_active(self) -> list[ModelJob]:
         return [each for each in self.sent() if not each.status.is_final]
@@ -130,6 +139,7 @@ class Model:
         return next((each for each in self.all() if each.request_id == request_id), None)
 
     def submit(self, job_id: UUID, request_id: str, shots: int) -> ModelJob:
+        self.ever.append(job_id)
         self.jobs[job_id] = ModelJob(
             id=job_id, request_id=request_id, shots=shots, created_at=self.clock()
         )
@@ -145,10 +155,25 @@ class Model:
             self._end(job, CANCELED, lease_until=job.lease_until)
         return verdict, job.status
 
+    def delete(self, job: ModelJob) -> type[JobActiveError] | None:
+        """Forgets a final job; its messages find nothing, and its file is anybody's."""
+        if not job.status.is_final:
+            return JobActiveError
+        del self.jobs[job.id]
+        del self.queued[job.id]
+        job.deleted = True
+        if job.file:
+            self.orphans[job.id] = job.created_at
+        return None
+
     # -- workers
 
     def claim(self, job: ModelJob, worker: str) -> int | None:
         if job.status is not PENDING:
+            return None
+        if self.state is TargetState.PAUSED:
+            # Its message is used up, and it is for the sweep to send another.
+            job.sent_at = None
             return None
         job.status = RUNNING
         job.attempt += 1
@@ -187,8 +212,10 @@ class Model:
         self._count_fault(attempt.job, ErrorKind.CRASHED)
         return attempt.job.status
 
-    def confirm_stop(self, attempt: Attempt) -> JobStatus:
+    def confirm_stop(self, attempt: Attempt) -> JobStatus | None:
         job = attempt.job
+        if job.deleted:
+            return None
         ran = job.status is CANCELED and job.attempt == attempt.claim.attempt
         if ran and job.stopped_at is None:
             job.stopped_at = self.clock()
@@ -231,7 +258,8 @@ class Model:
         return [
             each
             for each in self.having(PENDING)
-            if each.sent_at is None
+            if self.state is not TargetState.PAUSED
+            and each.sent_at is None
             and each.created_at < before
             and (each.not_before is None or each.not_before <= now)
         ]
@@ -241,12 +269,22 @@ class Model:
         before = self._ago(self.settings.lost_after_s)
         sent = [each for each in self.having(PENDING) if each.sent_at is not None]
         missing = max(0, len(sent) - self.queued.total())
+        if self.state is TargetState.PAUSED:
+            return []
         return [each for each in sent if each.sent_at and each.sent_at < before][:missing]
 
     def mark_sent(self, job_id: UUID, attempt: int) -> None:
-        job = self.jobs[job_id]
+        job = self.jobs.get(job_id)
+        if job is None or self.state is TargetState.PAUSED:
+            return
         if job.status is PENDING and job.attempt == attempt:
             job.sent_at = self.clock()
+
+    def requeue(self) -> int:
+        """Has the sweep send every pending job again."""
+        for job in self.having(PENDING):
+            job.sent_at = None
+        return len(self.having(PENDING))
 
     def spare_files(self) -> dict[UUID, datetime]:
         """Files that no job needs, and when they were written."""

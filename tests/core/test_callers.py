@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from threading import Barrier
 from time import perf_counter_ns
@@ -16,6 +18,7 @@ import pytest
 from app.jobs import Claim
 from app.ports import Dispatch
 from app.settings import Settings
+from qdispatch.errors import UnavailableError
 from qdispatch.model import CancelVerdict, ErrorKind, JobStatus
 from tests.core.linear import CANCELED, FAILED, FINISHED, Call, in_some_order
 from tests.world import WORKER, World, failed, finished, make_settings
@@ -43,11 +46,22 @@ WEIGHTS = {
 
 
 @pytest.fixture
-def settings(tmp_path: pytest.TempPathFactory, database_url: str) -> Settings:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     """Leases that lapse at once: any claim may be taken back at any time."""
     return make_settings(
         tmp_path, database_url=database_url, jobs={"lease_s": 1e-9, "max_attempts": 4}
     )
+
+
+@contextmanager
+def may_meet_a_deadlock() -> Iterator[None]:
+    """For what changes several jobs in one statement, in whatever order they are met.
+
+    PostgreSQL rolls one of two back that wait for each other: nothing has
+    happened, and its caller is told to try again.
+    """
+    with suppress(UnavailableError):
+        yield
 
 
 @dataclass(kw_only=True)
@@ -83,9 +97,11 @@ class Callers:
             self._note(self.jobs, name, self.world.upkeep.recover, answer=lambda _: None)
         elif name == "mark_sent":
             sent = [Dispatch(job_id=each, target="aer", label="") for each in self.jobs]
-            self.world.upkeep.mark_sent(random.sample(sent, JOBS))
+            with may_meet_a_deadlock():
+                self.world.upkeep.mark_sent(random.sample(sent, JOBS))
         elif name == "cancel_all":
-            self._cancel_all(random.sample(self.jobs, 2))
+            with may_meet_a_deadlock():
+                self._cancel_all(random.sample(self.jobs, 2))
         elif self.claims:
             # Late ones too, but rather those that may hold.
             claim = random.choice(self.claims[-2 * JOBS :])
@@ -158,7 +174,7 @@ class Callers:
 
 
 @pytest.mark.parametrize(
-    "rounds", [8, pytest.param(300, marks=(pytest.mark.slow, pytest.mark.timeout(600)))]
+    "rounds", [8, pytest.param(100, marks=(pytest.mark.slow, pytest.mark.timeout(600)))]
 )
 def test_what_callers_are_told_could_have_happened_one_after_the_other(
     world: World, rounds: int
