@@ -7,16 +7,21 @@ edge catches all of them.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from qdispatch.errors import QDispatchError, UnavailableError
 
 SUFFIX = ".qasm"
+# Of a file that is being written.
+_FRESH = ".new"
 
 _log = logging.getLogger(__name__)
 
@@ -54,11 +59,29 @@ class Programs:
             UnavailableError: The folder cannot be written to.
         """
         try:
-            self._fs.pipe_file(self._path(job_id), program.encode())
+            self._store(self._path(job_id), program.encode())
         except Exception as error:
             # A full disk may leave half a file behind.
             self.delete(job_id)
             raise UnavailableError(f"the program cannot be stored: {error}") from error
+
+    def _store(self, path: str, data: bytes) -> None:
+        if not isinstance(self._fs, LocalFileSystem):
+            # Of an object store: it is there whole, or not at all.
+            self._fs.pipe_file(path, data)
+            return
+        # What was acknowledged outlives a loss of power, like the database.
+        fresh = f"{path}{_FRESH}"
+        with Path(fresh).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(fresh).rename(path)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def read(self, job_id: UUID) -> str:
         """The program of a job.
@@ -81,6 +104,8 @@ class Programs:
         What cannot be removed now is litter, and the sweep's to remove.
         """
         try:
+            if isinstance(self._fs, LocalFileSystem):
+                Path(f"{self._path(job_id)}{_FRESH}").unlink(missing_ok=True)
             self._fs.rm_file(self._path(job_id))
         except FileNotFoundError:
             return
@@ -100,7 +125,7 @@ class Programs:
         for entry in entries:
             name = str(entry["name"]).rpartition("/")[2]
             try:
-                job_id = UUID(name.removesuffix(SUFFIX))
+                job_id = UUID(name.removesuffix(_FRESH).removesuffix(SUFFIX))
             except ValueError:
                 continue
             yield job_id, _written_at(entry)

@@ -64,7 +64,7 @@ class Report:
     @property
     def good(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.cases
+        return not (self.cases or self.restarts)
 
     def markdown(self) -> str:
         """The whole report."""

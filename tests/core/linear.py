@@ -26,6 +26,8 @@ class State:
     status: JobStatus = PENDING
     attempt: int = 0
     faults: int = 0
+    unconfirmed: bool = False
+    """Canceled while it ran, and still leased."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +91,15 @@ def _answers(state: State, call: Call, max_faults: int) -> list[tuple[State, obj
         case "recover":
             # Whether it met this job, only its next state can tell.
             lapsed = [_fault(state, max_faults)] if state.status is RUNNING else []
+            if state.unconfirmed:
+                lapsed = [replace(state, unconfirmed=False)]
             return [(after, None) for after in (state, *lapsed)]
         case "cancel":
-            after = state if state.status.is_final else replace(state, status=CANCELED)
-            return [(after, (_VERDICTS.get(state.status, CancelVerdict.TOO_LATE), after.status))]
+            after = state
+            if not state.status.is_final:
+                after = replace(state, status=CANCELED, unconfirmed=state.status is RUNNING)
+            late = CancelVerdict.STOPPING if state.unconfirmed else CancelVerdict.TOO_LATE
+            return [(after, (_VERDICTS.get(state.status, late), after.status))]
         case "look":
             return [(state, (state.status, state.attempt, state.faults))]
     raise AssertionError(call.name)

@@ -146,11 +146,12 @@ class Model:
         return self.jobs[job_id]
 
     def cancel(self, job: ModelJob) -> tuple[CancelVerdict, JobStatus]:
+        unconfirmed = job.status is CANCELED and job.lease_until is not None
         verdict = {
             PENDING: CancelVerdict.REMOVED_FROM_QUEUE,
             RUNNING: CancelVerdict.STOPPING,
-        }.get(job.status, CancelVerdict.TOO_LATE)
-        if verdict is not CancelVerdict.TOO_LATE:
+        }.get(job.status, CancelVerdict.STOPPING if unconfirmed else CancelVerdict.TOO_LATE)
+        if not job.status.is_final:
             # The lease stays, until the worker confirms or lets it lapse.
             self._end(job, CANCELED, lease_until=job.lease_until)
         return verdict, job.status
@@ -233,8 +234,10 @@ class Model:
 
     def revoke(self, jobs: Iterable[ModelJob]) -> int:
         """Takes messages back."""
-        verdicts = [self.cancel(job)[0] for job in jobs]
-        return len(verdicts) - verdicts.count(CancelVerdict.TOO_LATE)
+        active = [job for job in jobs if not job.status.is_final]
+        for job in active:
+            self.cancel(job)
+        return len(active)
 
     # -- sweep
 

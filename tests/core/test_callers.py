@@ -193,11 +193,15 @@ def check_end(world: World, job_id: UUID, calls: list[Call]) -> None:
     """At most one call has ended the job, and the database has what that one was told."""
     status = world.status(job_id)
     winners = Counter(
-        {"finish": FINISHED, "fail": FAILED, "terminate": CANCELED, "cancel": CANCELED}[call.name]
+        {"finish": FINISHED, "fail": FAILED, "terminate": CANCELED}[call.name]
         for call in calls
-        if (call.name in ("finish", "fail", "terminate") and call.answer)
-        or (call.name == "cancel" and call.answer[0] is not CancelVerdict.TOO_LATE)
+        if call.name in ("finish", "fail", "terminate") and call.answer
     )
+    # A cancellation is answered alike until it is confirmed, however often it is asked for.
+    winners[CANCELED] += any(
+        call.name == "cancel" and call.answer[0] is not CancelVerdict.TOO_LATE for call in calls
+    )
+    winners = +winners
     assert winners in ({}, {status: 1})
     if status in (FINISHED, CANCELED):
         assert winners

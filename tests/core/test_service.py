@@ -327,6 +327,21 @@ def test_cancel_a_running_job(world: World) -> None:
     assert not world.work.renew(claim)
 
 
+def test_a_cancellation_that_is_repeated_has_the_same_verdict_until_it_is_confirmed(
+    world: World,
+) -> None:
+    """The answer to the first try may have been lost."""
+    claim = world.running()
+    world.jobs.cancel(str(claim.job_id))
+    before = world.info(claim.job_id)
+    again = world.jobs.cancel(str(claim.job_id))
+    assert (again.verdict, again.job) == (CancelVerdict.STOPPING, before)
+    assert world.dispatcher.revoked == [(claim.job_id, True)] * 2
+    world.work.confirm_stop(claim)
+    late = world.jobs.cancel(str(claim.job_id))
+    assert (late.verdict, late.job.status) == (CancelVerdict.TOO_LATE, JobStatus.CANCELED)
+
+
 @pytest.mark.parametrize("status", [each for each in JobStatus if each.is_final])
 def test_cancel_a_job_that_has_ended(world: World, status: JobStatus) -> None:
     job_id = world.job_in(status)

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.ports import Dispatch
+from app.rows import JobRow
+from app.upkeep import Upkeep
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus
 from tests.world import World, bell, failed, finished
@@ -171,6 +173,66 @@ def test_a_lapsed_lease_gives_the_job_back(world: World) -> None:
     world.clock.advance(6)
     assert world.upkeep.resend() == 1
     assert sent(world) == [claim.job_id]
+
+
+def test_a_lease_that_is_renewed_while_the_sweep_looks_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = world.running()
+    world.clock.advance(31)
+    look = world.upkeep._lapsed
+
+    def look_and_be_late() -> list[JobRow]:
+        lapsed = look()
+        assert world.work.renew(claim)
+        return lapsed
+
+    monkeypatch.setattr(world.upkeep, "_lapsed", look_and_be_late)
+    world.upkeep.recover()
+    info = world.info(claim.job_id)
+    assert (info.status, info.faults) == (JobStatus.RUNNING, 0)
+
+
+def test_a_sweep_that_starts_gives_workers_time_to_renew(world: World) -> None:
+    claim = world.running()
+    world.clock.advance(60)
+    fresh = Upkeep(
+        settings=world.settings.jobs,
+        store=world.store,
+        programs=world.programs,
+        dispatcher=world.dispatcher,
+        queues=world.queues,
+        clock=world.clock,
+        targets=("aer",),
+    )
+    assert fresh.recover() == 0
+    world.clock.advance(9)
+    assert fresh.recover() == 0
+    assert world.status(claim.job_id) is JobStatus.RUNNING
+    world.clock.advance(2)
+    assert fresh.recover() == 1
+
+
+def test_jobs_of_a_target_that_is_gone_are_in_nobodys_way(world: World) -> None:
+    """They wait until it is in the settings again."""
+    gone, here = world.submit(target="cirq"), world.submit()
+    sent(world)
+    world.clock.advance(60)
+    upkeep = Upkeep(
+        settings=world.settings.jobs,
+        store=world.store,
+        programs=world.programs,
+        dispatcher=world.dispatcher,
+        queues=world.queues,
+        clock=world.clock,
+        targets=("aer",),
+    )
+    assert upkeep.resend() == 1
+    assert sent(world) == [here]
+    upkeep.mark_sent([Dispatch(job_id=each, target="", label="") for each in (gone, here)])
+    world.clock.advance(60)
+    assert upkeep.resend_lost() == 1
+    assert sent(world) == [here]
 
 
 def test_a_renewed_lease_does_not_lapse(world: World) -> None:

@@ -129,6 +129,23 @@ def test_a_run_over_its_memory_limit(
     assert world.files() == set()
 
 
+def test_waiting_for_an_engine_is_no_part_of_the_time_limit(
+    world: World, engine: ScriptedEngine, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = world.submit(time_limit_s=5.0)
+    now = [100.0]
+    monkeypatch.setattr(run.time, "monotonic", lambda: now[0])
+    start = engine.start
+
+    def slow() -> None:
+        now[0] += 60
+        start()
+
+    monkeypatch.setattr(engine, "start", slow)
+    engine.script = deque([Signal.TIMEOUT, finished()])
+    assert runner.run(job_id).status is JobStatus.FINISHED
+
+
 def test_one_engine_serves_many_jobs(
     world: World, engine: ScriptedEngine, runner: JobRunner
 ) -> None:
