@@ -123,13 +123,18 @@ class Life(Agreement):
         *,
         revoked: bool = True,
     ) -> None:
-        was = {job: job.status for job in jobs if not job.status.is_final}
+        # One that was canceled and is not confirmed yet is revoked again.
+        was = {
+            job: job.status
+            for job in jobs
+            if not job.status.is_final or (revoked and job.lease_until is not None)
+        }
 
         def after() -> None:
             for job, status in was.items():
                 job.file = False
                 if revoked:
-                    self.model.revocations.append((job.id, status is JobStatus.RUNNING))
+                    self.model.revocations.append((job.id, status is not JobStatus.PENDING))
 
         self._agree(call, change, after)
 
