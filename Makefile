@@ -11,7 +11,7 @@ PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
 PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<80' \
           python -m grpc_tools.protoc -I rpc/proto
 
-.PHONY: run install test test-slow chaos soak unit check check-proto check-compose proto lock clean
+.PHONY: run install test test-slow test-long chaos soak unit check check-proto check-compose proto lock clean
 .DEFAULT_GOAL := run
 
 # -- use
@@ -36,6 +36,9 @@ test: $(READY)
 
 test-slow: $(READY)  ## What the tests' own RabbitMQ, Redis and PostgreSQL survive.
 	$(BIN)/pytest -m slow
+
+test-long: $(READY)  ## Races and histories by the thousand: a quarter of an hour.
+	$(BIN)/pytest -m long --timeout 1200
 
 JOBS   ?= 5000
 FAULTS ?= 320

@@ -174,7 +174,7 @@ class Callers:
 
 
 @pytest.mark.parametrize(
-    "rounds", [8, pytest.param(100, marks=(pytest.mark.slow, pytest.mark.timeout(600)))]
+    "rounds", [8, pytest.param(100, marks=(pytest.mark.long, pytest.mark.timeout(600)))]
 )
 def test_what_callers_are_told_could_have_happened_one_after_the_other(
     world: World, rounds: int

@@ -34,7 +34,7 @@ def fresh(settings: Settings) -> World:
 
 # To cut a failure down may take minutes.
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("times", [1, pytest.param(MANY_TIMES, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, pytest.param(MANY_TIMES, marks=pytest.mark.long)])
 def test_a_job_lives_as_the_model_says(
     settings: Settings, request: pytest.FixtureRequest, times: int
 ) -> None:

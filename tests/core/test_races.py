@@ -15,7 +15,7 @@ from tests.core.databases import ON_POSTGRESQL
 from tests.core.races import Race, run
 from tests.world import World, finished
 
-SLOW = (pytest.mark.slow, pytest.mark.timeout(600))
+SLOW = (pytest.mark.long, pytest.mark.timeout(600))
 
 # Each has a thread for the worker and one for the user.
 TRACKS = 4

@@ -489,9 +489,10 @@ def test_a_job_that_failed(client: Client, world: World) -> None:
 def test_cancel(client: Client, world: World) -> None:
     pending = client.submit(BELL_CIRCUIT, target="aer")
     running = client.submit(BELL_CIRCUIT, target="aer")
-    world.claim(UUID(running.id))
+    claim = world.claim(UUID(running.id))
     assert pending.cancel() is CancelVerdict.REMOVED_FROM_QUEUE
     assert running.cancel() is CancelVerdict.STOPPING
+    world.work.confirm_stop(claim)
     for job in (pending, running):
         assert job.status() is JobStatus.CANCELED
         assert job.cancel() is CancelVerdict.TOO_LATE
