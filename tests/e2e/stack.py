@@ -16,7 +16,6 @@ from typing import Final
 import psutil
 import sqlalchemy as sa
 
-from app.lifeline import die_with_parent
 from app.rows import ACTIVE
 from app.store import JOB, make_engine
 from qdispatch import Client
@@ -65,6 +64,15 @@ simulator = "pennylane"
 concurrency = 1
 max_qubits = 30
 memory_limit = "2GiB"
+"""
+
+# Ties a process to this one, and becomes it. No function for Popen to call after
+# its fork: with that, it would run what gRPC does in a fork, which may abort.
+_LIFELINE: Final = """
+import os, sys
+from app.lifeline import die_with_parent
+die_with_parent(int(sys.argv[1]))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 TARGETS: Final = ("aer", "cirq", "pennylane")
@@ -177,12 +185,11 @@ class Stack:
         """Starts a process of this project; it never outlives the test run."""
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [sys.executable, "-c", _LIFELINE, str(os.getpid()), "-m", *command],
                 env=self.environment | self.environments.get(name, {}),
                 cwd=PROJECT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent,
             )
         self._processes[name] = process
         return process

@@ -35,7 +35,7 @@ def test_a_running_job_is_stopped_and_its_memory_is_back(ward: Ward) -> None:
 def test_what_is_not_confirmed_is_called_stopping_until_it_is(ward: Ward) -> None:
     job = ward.running()
     engine = ward.engine(job)
-    with frozen(*ward.stack.slots(STUB)):
+    with frozen(ward.stack, *ward.stack.slots(STUB)):
         assert job.cancel() is CancelVerdict.STOPPING
         job.status()
         assert (job.info.status, job.info.stopped_at) == (JobStatus.CANCELED, None)
@@ -49,7 +49,7 @@ def test_a_worker_that_cannot_be_reached_carries_it_out_when_it_is_back(ward: Wa
     job = ward.running()
     engine = ward.engine(job)
     family = [ward.stack.process(STUB), *ward.stack.slots(STUB)]
-    with frozen(*family):
+    with frozen(ward.stack, *family):
         assert job.cancel() is CancelVerdict.STOPPING
         waiting = ward.submit()
         assert waiting.cancel() is CancelVerdict.REMOVED_FROM_QUEUE

@@ -96,7 +96,7 @@ def test_a_message_that_comes_again_changes_nothing(ward: Ward) -> None:
 def test_a_slot_that_wakes_up_too_late_stops_and_changes_nothing(ward: Ward) -> None:
     job = ward.running()
     (slot,) = ward.stack.active_slots(STUB, job.id)
-    with frozen(slot):
+    with frozen(ward.stack, slot):
         # Its lease lapses, and the other slot has the job.
         assert wait_until(lambda: len(ward.engines(job)) == 2, WAIT_S)
         first, second = ward.engines(job)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +10,7 @@ import pytest
 from qdispatch import Client
 from qdispatch.errors import UnavailableError
 from qdispatch.model import CancelVerdict, JobStatus
-from tests.reliability.ward import STUB, WAIT_S, Ward, gone
+from tests.reliability.ward import STUB, WAIT_S, Ward, frozen, gone
 from tests.services.process import Service, free_port, wait_until
 from tests.services.together import Services
 
@@ -119,19 +117,14 @@ def test_what_does_not_end_in_time_is_handed_over(ward: Ward) -> None:
 
 def test_a_server_that_is_told_to_stop_ends_its_calls(ward: Ward) -> None:
     job = ward.running()
-    slots = ward.stack.slots(STUB)
-    for slot in slots:
-        os.kill(slot, signal.SIGSTOP)
     try:
-        with ThreadPoolExecutor(1) as thread:
+        with frozen(ward.stack, *ward.stack.slots(STUB)), ThreadPoolExecutor(1) as thread:
             # It waits for the word of a worker that cannot give it.
             cancel = thread.submit(job.cancel)
             assert wait_until(lambda: job.status() is JobStatus.CANCELED, WAIT_S)
             ward.stack.stop_part("server")
             assert cancel.result(WAIT_S) is CancelVerdict.STOPPING
     finally:
-        for slot in slots:
-            os.kill(slot, signal.SIGCONT)
         ward.stack.start_part("server")
     assert ward.end(ward.submit()) == "finished"
 

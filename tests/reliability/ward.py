@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -120,13 +121,37 @@ def gone(process: psutil.Process | None) -> bool:
 
 
 @contextmanager
-def frozen(*processes: psutil.Process | int) -> Iterator[None]:
-    """Stops processes, and lets them go on at the end."""
+def frozen(stack: Stack, *processes: psutil.Process | int) -> Iterator[None]:
+    """Stops processes, not in mid-transaction, and lets them go on at the end."""
     pids = [each if isinstance(each, int) else each.pid for each in processes]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+
+    def stopped_between_transactions() -> bool:
+        _signal(pids, signal.SIGSTOP)
+        if _writable(stack):
+            return True
+        _signal(pids, signal.SIGCONT)
+        return False
+
     try:
+        assert wait_until(stopped_between_transactions, WAIT_S)
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        _signal(pids, signal.SIGCONT)
+
+
+def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def _writable(stack: Stack) -> bool:
+    """Whether nobody who is stopped holds the lock that SQLite has for writers."""
+    if not stack.database_url.startswith("sqlite"):
+        return True
+    with closing(sqlite3.connect(stack.data_dir / "qdispatch.db", timeout=1.0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.rollback()
+        return True
