@@ -22,6 +22,8 @@ pytest_plugins = ["tests.services.fixtures"]
 hypothesis.settings.load_profile("ci")
 
 
+# Before xdist puts the groups into the names.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps tests that share an installation, and all others, together in one process each."""
     for item in items:

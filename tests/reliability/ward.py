@@ -34,7 +34,7 @@ cancel_wait_s = 5.0
 
 [jobs]
 max_attempts = 2
-lease_s = 3.0
+lease_s = 5.0
 sweep_interval_s = 0.2
 resend_after_s = 0.5
 lost_after_s = 1.0
