@@ -43,6 +43,10 @@ def make_celery(settings: Settings, *, results: bool) -> Celery:
         task_acks_late=True,
         task_acks_on_failure_or_timeout=True,
         worker_prefetch_multiplier=1,
+        # A slot that has grown so large, in KiB, ends after its job, and another takes
+        # its place: large results, and what an interpreter gathers in weeks, are no
+        # reason to keep memory for good.
+        worker_max_memory_per_child=500_000,
         worker_pool="tasks.pool:TaskPool",
         worker_send_task_events=True,
         task_send_sent_event=True,
