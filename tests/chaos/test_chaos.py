@@ -22,7 +22,7 @@ def chaos(*arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr[-6000:]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "arguments", [("--seconds", "20", "--embedded"), ("--seconds", "60")], ids=["embedded", "full"]
 )

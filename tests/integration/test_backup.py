@@ -411,7 +411,7 @@ def test_every_job_of_a_restored_postgresql_settles(
 def test_a_state_changes_while_a_dump_reads(on_postgresql: World) -> None:
     """pg_dump holds ACCESS SHARE on every table, to its end."""
     world = on_postgresql
-    with world.store.engine.begin() as dump:
+    with world.store.inner.engine.begin() as dump:
         for table in ("job", "result", "worker", "target"):
             dump.execute(sa.text(f"LOCK TABLE {table} IN ACCESS SHARE MODE"))
         dump.execute(sa.text("SELECT 1"))

@@ -13,6 +13,10 @@ from tests.reliability.ward import STUB, WAIT_S, Ward, gone
 from tests.services.process import wait_until
 
 
+# Which broker and database there are makes no difference to an engine's limits.
+pytestmark = pytest.mark.parametrize("stack", ["embedded"], indirect=True, scope="package")
+
+
 @pytest.fixture
 def neighbour(ward: Ward) -> Iterator[None]:
     """A job on the same worker that nothing of this may touch."""
