@@ -12,7 +12,6 @@ from qdispatch.model import JobStatus
 from tests.reliability.ward import STUB, WAIT_S, Ward, gone
 from tests.services.process import wait_until
 
-
 # Which broker and database there are makes no difference to an engine's limits.
 pytestmark = pytest.mark.parametrize("stack", ["embedded"], indirect=True, scope="package")
 
