@@ -79,7 +79,8 @@ proto: $(READY)
 
 lock: $(READY)  ## Pin the newest versions that fit together.
 	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-	  --no-emit-package qdispatch pyproject.toml client/pyproject.toml -o requirements.lock
+	  --no-emit-package qdispatch --extra cli --extra plot --extra progress \
+	  pyproject.toml client/pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --upgrade --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
 	  --group dev -c requirements.lock -o requirements-dev.lock
 

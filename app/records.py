@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from array import array
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from app.rows import JobRow
+from app.events import events_of
+from app.rows import BatchRow, JobRow
 from qdispatch.model import (
+    BatchInfo,
     JobError,
     JobInfo,
     JobSpec,
+    JobStatus,
     PauliSum,
     PauliTerm,
     ProgramFormat,
@@ -59,6 +65,7 @@ def spec_of(row: JobRow) -> JobSpec:
         extra=row.extra,
         time_limit_s=float(row.time_limit_s),
         tags=tuple(row.tags),
+        parameters=tuple(row.parameters),
     )
 
 
@@ -90,4 +97,43 @@ def info_of(row: JobRow) -> JobInfo:
             saving_s=row.saving_s,
         ),
         peak_memory_bytes=row.peak_memory_bytes,
+        batch_id="" if row.batch_id is None else str(row.batch_id),
+        batch_index=row.batch_index,
+        n_points=row.n_points,
+        points_done=row.points_done,
+        events=events_of(row),
     )
+
+
+def batch_of(row: BatchRow, numbers: Mapping[JobStatus, int]) -> BatchInfo:
+    """A batch, with how many of its jobs are in which status."""
+    return BatchInfo(
+        id=str(row.id),
+        owner=row.owner,
+        request_id=row.request_id,
+        created_at=row.created_at,
+        size=row.size,
+        **{status.value: numbers.get(status, 0) for status in JobStatus},
+    )
+
+
+def pack_points(points: Sequence[Sequence[float]]) -> bytes:
+    """The values of a sweep's parameters as they are stored."""
+    values = array("d", chain.from_iterable(points))
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values.tobytes()
+
+
+def unpack_points(packed: bytes, width: int) -> tuple[tuple[float, ...], ...]:
+    """The values of a sweep's parameters, point by point.
+
+    Args:
+        packed: From `pack_points`.
+        width: How many parameters there are.
+    """
+    values = array("d")
+    values.frombytes(packed)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return tuple(tuple(values[at : at + width]) for at in range(0, len(values), width))

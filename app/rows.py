@@ -55,6 +55,7 @@ class StatusColumn(sa.types.TypeDecorator[JobStatus]):
 ACTIVE = "status IN ('pending', 'running')"
 LEASED = "lease_until IS NOT NULL"
 HAS_RESULTS = "result_bytes > 0"
+IN_BATCH = "batch_id IS NOT NULL"
 
 
 class JobRow(SQLModel, table=True):
@@ -83,6 +84,13 @@ class JobRow(SQLModel, table=True):
             "result_bytes",
             postgresql_where=sa.text(HAS_RESULTS),
             sqlite_where=sa.text(HAS_RESULTS),
+        ),
+        sa.Index(
+            "job_batch_idx",
+            "batch_id",
+            "batch_index",
+            postgresql_where=sa.text(IN_BATCH),
+            sqlite_where=sa.text(IN_BATCH),
         ),
     )
 
@@ -125,6 +133,41 @@ class JobRow(SQLModel, table=True):
     result_bytes: int = Field(
         default=0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": "0"}
     )
+    batch_id: UUID | None = None
+    batch_index: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    parameters: list[str] = Field(
+        default_factory=list, sa_type=sa.JSON, sa_column_kwargs={"server_default": "[]"}
+    )
+    n_points: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    points_done: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    #: Every change of its status: see `app.events`.
+    life: str = Field(default="", sa_type=sa.Text, sa_column_kwargs={"server_default": ""})
+
+
+class SweepRow(SQLModel, table=True):
+    """The values of a sweep's parameters; apart, since lists of jobs are read without."""
+
+    __tablename__ = "sweep"
+
+    job_id: UUID = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    #: Little-endian doubles, point by point.
+    packed: bytes
+
+
+class BatchRow(SQLModel, table=True):
+    """One submission of many jobs."""
+
+    __tablename__ = "batch"
+    __table_args__ = (
+        sa.UniqueConstraint("owner", "request_id", name="batch_owner_request_id_key"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    owner: str
+    request_id: str
+    digest: bytes
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    size: int
 
 
 class ResultRow(SQLModel, table=True):
@@ -159,7 +202,9 @@ class TargetRow(SQLModel, table=True):
     changed_at: datetime = Field(sa_type=UtcDateTime)
 
 
+BATCH: sa.Table = BatchRow.__table__  # type: ignore[attr-defined]
 JOB: sa.Table = JobRow.__table__  # type: ignore[attr-defined]
 RESULT: sa.Table = ResultRow.__table__  # type: ignore[attr-defined]
 WORKER: sa.Table = WorkerRow.__table__  # type: ignore[attr-defined]
+SWEEP: sa.Table = SweepRow.__table__  # type: ignore[attr-defined]
 TARGET: sa.Table = TargetRow.__table__  # type: ignore[attr-defined]

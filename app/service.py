@@ -12,10 +12,11 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from app.events import line
 from app.history import History
 from app.ports import Clock, Dispatch, Dispatcher
 from app.programs import Programs
-from app.records import dump_observables, info_of
+from app.records import dump_observables, info_of, pack_points
 from app.rows import JobRow
 from app.settings import Settings, TargetSettings
 from app.store import Store, Transaction, label
@@ -118,7 +119,9 @@ class JobService:
         with self._store.write() as tx:
             # Held, so that nothing is accepted after a drain was acknowledged.
             state = tx.targets.states(hold=True).get(target, TargetState.ACTIVE)
-            inserted = state is not TargetState.DRAINED and tx.insert_job(row)
+            inserted = state is not TargetState.DRAINED and tx.insert_job(
+                row, pack_points(spec.parameter_values)
+            )
             if not inserted:
                 existing = tx.by_request(owner, request_id)
         if not inserted:
@@ -335,13 +338,14 @@ class JobService:
         return min(accepting, key=rank)
 
     def _new_row(self, spec: JobSpec, target: str, *, request_id: str, owner: str) -> JobRow:
+        now = self._clock()
         return JobRow(
             # The uuid-utils class looks like the standard one, but is another.
             id=UUID(int=uuid7().int),
             owner=owner,
             request_id=request_id,
             digest=_digest(spec),
-            created_at=self._clock(),
+            created_at=now,
             status=JobStatus.PENDING,
             target=target,
             framework=spec.framework,
@@ -356,6 +360,9 @@ class JobService:
             extra=spec.extra,
             time_limit_s=_time_limit(spec, self._settings.targets[target]),
             tags=list(spec.tags),
+            parameters=list(spec.parameters),
+            n_points=len(spec.parameter_values),
+            life=line(JobStatus.PENDING, now),
         )
 
 

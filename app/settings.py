@@ -50,6 +50,9 @@ class ServerSettings(_Section):
     max_message_bytes: Annotated[ByteSize, Field(gt=0, lt=2**31)] = ByteSize(64 * 2**20)
     max_program_bytes: Annotated[ByteSize, Field(gt=0)] = ByteSize(16 * 2**20)
     max_shots: Annotated[int, Field(gt=0, lt=2**63)] = 10_000_000
+    max_points: Annotated[int, Field(gt=0, le=100_000)] = 10_000
+    max_batch_jobs: Annotated[int, Field(gt=0, le=10_000)] = 10_000
+    watch_interval_s: PositiveFloat = 1.0
     grace_s: PositiveFloat = 5.0
     cancel_wait_s: NonNegativeFloat = 1.0
 
@@ -71,6 +74,7 @@ class JobSettings(_Section):
     retry_delay_s: PositiveFloat = 1.0
     stop_grace_s: PositiveFloat = 10.0
     orphan_after_s: PositiveFloat = 600.0
+    max_result_bytes: Annotated[ByteSize, Field(gt=0, lt=2**30)] = ByteSize(256 * 2**20)
 
 
 class HistorySettings(_Section):

@@ -6,7 +6,7 @@ Every method is one step of a use case's transaction.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,18 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.ports import Dispatch
-from app.rows import ACTIVE, JOB, LEASED, RESULT, WORKER, JobRow, WorkerRow
+from app.rows import (
+    ACTIVE,
+    BATCH,
+    JOB,
+    LEASED,
+    RESULT,
+    SWEEP,
+    WORKER,
+    BatchRow,
+    JobRow,
+    WorkerRow,
+)
 from app.store_history import HistoryStatements
 from app.store_life import LifeStatements, lock_in_order
 from app.store_targets import TargetStatements, is_paused
@@ -173,16 +184,57 @@ class Transaction(LifeStatements):
 
     # -- submission
 
-    def insert_job(self, row: JobRow) -> bool:
-        """Adds a job; False if its owner has used the request_id before."""
-        statement = self._insert(JOB).values(row.model_dump()).on_conflict_do_nothing()
-        return bool(self._connection.execute(statement.returning(JOB.c.id)).all())
+    def insert_job(self, row: JobRow, packed_points: bytes = b"") -> bool:
+        """Adds a job; False if its owner has used the request_id before.
+
+        Args:
+            row: The job.
+            packed_points: The values of its sweep.
+        """
+        values = row.model_dump()
+        statement = self._insert(JOB).values(values).on_conflict_do_nothing()
+        inserted = bool(self._connection.execute(statement.returning(JOB.c.id)).all())
+        if inserted and packed_points:
+            self._connection.execute(sa.insert(SWEEP).values(job_id=row.id, packed=packed_points))
+        return inserted
+
+    def insert_batch(
+        self, batch: BatchRow, rows: Sequence[JobRow], packed_points: Mapping[UUID, bytes]
+    ) -> bool:
+        """Adds many jobs; False, and nothing, if their owner has used the request_id before.
+
+        Args:
+            batch: What they have in common.
+            rows: The jobs.
+            packed_points: The values of those that are sweeps.
+        """
+        statement = self._insert(BATCH).values(batch.model_dump()).on_conflict_do_nothing()
+        if not self._connection.execute(statement.returning(BATCH.c.id)).all():
+            return False
+        self._connection.execute(sa.insert(JOB), [row.model_dump() for row in rows])
+        if packed_points:
+            values = [{"job_id": key, "packed": each} for key, each in packed_points.items()]
+            self._connection.execute(sa.insert(SWEEP), values)
+        return True
 
     def by_request(self, owner: str, request_id: str) -> JobRow | None:
         """The job of a submission."""
         return self._one(sa.select(JOB).where(JOB.c.owner == owner, JOB.c.request_id == request_id))
 
+    def batch_by_request(self, owner: str, request_id: str) -> BatchRow | None:
+        """The batch of a submission."""
+        row = self._connection.execute(
+            sa.select(BATCH).where(BATCH.c.owner == owner, BATCH.c.request_id == request_id)
+        )
+        found = row.mappings().one_or_none()
+        return None if found is None else BatchRow(**found)
+
     # -- reading
+
+    def sweep(self, job_id: UUID) -> bytes:
+        """The packed values of a sweep; none if the job has none."""
+        statement = sa.select(SWEEP.c.packed).where(SWEEP.c.job_id == job_id)
+        return bytes(self._connection.execute(statement).scalar_one_or_none() or b"")
 
     def job(self, job_id: UUID) -> JobRow | None:
         """One job."""

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
+from app.events import appended
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.rows import JOB, RESULT, JobRow
 from app.store_targets import is_paused
@@ -44,6 +45,7 @@ class LifeStatements:
             job_id,
             JobStatus.PENDING,
             JobStatus.RUNNING,
+            now=now,
             unless=is_paused(hold=True),
             attempt=JOB.c.attempt + 1,
             worker=worker,
@@ -67,6 +69,14 @@ class LifeStatements:
         )
         return self._connection.execute(statement).first() is not None
 
+    def progress(self, job_id: UUID, attempt: int, points_done: int) -> None:
+        """Notes how far a sweep is, if the attempt still holds the job."""
+        self._connection.execute(
+            sa.update(JOB)
+            .where(JOB.c.id == job_id, JOB.c.attempt == attempt, JOB.c.status == JobStatus.RUNNING)
+            .values(points_done=points_done)
+        )
+
     def finish(
         self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
     ) -> JobRow | None:
@@ -75,6 +85,7 @@ class LifeStatements:
             job_id,
             JobStatus.RUNNING,
             JobStatus.FINISHED,
+            now=now,
             attempt_held=attempt,
             finish_time=now,
             lease_until=None,
@@ -85,6 +96,7 @@ class LifeStatements:
             saving_s=saving_s,
             peak_memory_bytes=outcome.peak_memory_bytes,
             result_bytes=sum(len(each.value) for each in outcome.results),
+            points_done=JOB.c.n_points,
         )
 
     def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
@@ -132,6 +144,7 @@ class LifeStatements:
             job_id,
             JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
             JobStatus.FAILED,
+            now=now,
             attempt_held=attempt,
             lapsed=lapsed,
             finish_time=now,
@@ -155,7 +168,11 @@ class LifeStatements:
         statement = (
             sa.update(JOB)
             .where(JOB.c.id.in_(keys), JOB.c.status == held)
-            .values(status=JobStatus.CANCELED, finish_time=now)
+            .values(
+                status=JobStatus.CANCELED,
+                finish_time=now,
+                life=appended(JobStatus.CANCELED, now),
+            )
             .returning(*JOB.c)
         )
         return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
@@ -166,6 +183,7 @@ class LifeStatements:
             job_id,
             JobStatus.RUNNING,
             JobStatus.CANCELED,
+            now=now,
             attempt_held=attempt,
             finish_time=now,
             stopped_at=now,
@@ -203,6 +221,7 @@ class LifeStatements:
         job_id: UUID,
         attempt: int,
         *,
+        now: datetime,
         faults: int = 0,
         not_before: datetime | None = None,
         lapsed: datetime | None = None,
@@ -212,6 +231,7 @@ class LifeStatements:
         Args:
             job_id: The job.
             attempt: The one that holds it.
+            now: The time.
             faults: How many of its faults this is, 0 or 1.
             not_before: When it may be sent.
             lapsed: Only if its lease ended before this.
@@ -220,11 +240,13 @@ class LifeStatements:
             job_id,
             JobStatus.RUNNING,
             JobStatus.PENDING,
+            now=now,
             attempt_held=attempt,
             lapsed=lapsed,
             lease_until=None,
             sent_at=None,
             not_before=not_before,
+            points_done=0,
             faults=JOB.c.faults + faults,
         )
 
@@ -234,6 +256,7 @@ class LifeStatements:
         old: JobStatus,
         new: JobStatus,
         *,
+        now: datetime,
         attempt_held: int | None = None,
         unless: sa.ColumnElement[bool] | None = None,
         lapsed: datetime | None = None,
@@ -248,7 +271,8 @@ class LifeStatements:
         if lapsed is not None:
             # Its worker may have renewed it since somebody looked.
             statement = statement.where(JOB.c.lease_until < lapsed)
-        return self._one(statement.values(status=new, **values).returning(*JOB.c))
+        values |= {"status": new, "life": appended(new, now)}
+        return self._one(statement.values(**values).returning(*JOB.c))
 
     def _one(self, statement: sa.Executable) -> JobRow | None:
         row = self._connection.execute(statement).mappings().one_or_none()

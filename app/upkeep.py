@@ -139,7 +139,9 @@ class Upkeep:
         with self._store.write() as tx:
             if faults < self._settings.max_attempts:
                 delay = timedelta(seconds=retry_delay_s(faults, self._settings.retry_delay_s))
-                tx.hand_over(row.id, row.attempt, faults=1, not_before=now + delay, lapsed=now)
+                tx.hand_over(
+                    row.id, row.attempt, now=now, faults=1, not_before=now + delay, lapsed=now
+                )
                 return
             lost = _lost(row.worker, faults)
             failed = tx.fail(row.id, lost, now=now, attempt=row.attempt, faults=1, lapsed=now)

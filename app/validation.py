@@ -11,13 +11,18 @@ from collections.abc import Mapping
 
 from app.settings import ServerSettings, TargetSettings
 from qdispatch.errors import InvalidJobError, TooLargeError, UnknownTargetError
-from qdispatch.model import JobSpec, PauliTerm, ResultType
+from qdispatch.model import JobSpec, PauliTerm, ProgramFormat, ResultType
 
 MAX_SEED = 2**63 - 1
 MAX_WORD = 200
 MAX_TAGS = 64
 MAX_EXTRA = 1_000_000
 MAX_TERMS = 100_000
+#: Values of a sweep, over all points and parameters.
+MAX_VALUES = 5_000_000
+
+_OF_OBSERVABLES = frozenset({ResultType.EXPVAL, ResultType.VARIANCE})
+_SAMPLED = frozenset({ResultType.COUNTS, ResultType.MEMORY})
 
 
 def check_request_id(request_id: str) -> None:
@@ -49,6 +54,7 @@ def check_spec(spec: JobSpec, limits: ServerSettings) -> None:
     _check_word(spec.target, "spec.target")
     _check_results(spec)
     _check_sampling(spec, limits)
+    _check_sweep(spec, limits)
     if len(spec.tags) > MAX_TAGS:
         raise InvalidJobError(f"at most {MAX_TAGS} are allowed", field="spec.tags")
     for index, tag in enumerate(spec.tags):
@@ -132,10 +138,12 @@ def _check_results(spec: JobSpec) -> None:
     for index, kind in enumerate(spec.result_types):
         if kind in spec.result_types[:index]:
             raise InvalidJobError(f"{kind} is asked for twice", field=f"spec.result_types[{index}]")
-    if ResultType.EXPVAL in spec.result_types:
+    of_observables = [kind for kind in spec.result_types if kind in _OF_OBSERVABLES]
+    if of_observables:
         if not spec.observables:
             raise InvalidJobError(
-                "expval needs at least one observable, such as 'ZZ'", field="spec.observables"
+                f"{of_observables[0]} needs at least one observable, such as 'ZZ'",
+                field="spec.observables",
             )
         terms = sum(len(each.terms) for each in spec.observables)
         if terms > MAX_TERMS:
@@ -144,7 +152,7 @@ def _check_results(spec: JobSpec) -> None:
             )
     elif spec.observables:
         raise InvalidJobError(
-            "are only used by expval; add it to result_types or leave them out",
+            "are only used by expval and variance; add one to result_types or leave them out",
             field="spec.observables",
         )
     for index, observable in enumerate(spec.observables):
@@ -186,9 +194,10 @@ def _check_term(term: PauliTerm, n_qubits: int, field: str) -> None:
 
 
 def _check_sampling(spec: JobSpec, limits: ServerSettings) -> None:
-    if spec.shots == 0 and ResultType.COUNTS in spec.result_types:
+    sampled = [kind for kind in spec.result_types if kind in _SAMPLED]
+    if spec.shots == 0 and sampled:
         raise InvalidJobError(
-            "counts needs at least 1 (0 means exact: ask for quasi)", field="spec.shots"
+            f"{sampled[0]} needs at least 1 (0 means exact: ask for quasi)", field="spec.shots"
         )
     if not 0 <= spec.shots <= limits.max_shots:
         raise InvalidJobError(
@@ -197,6 +206,44 @@ def _check_sampling(spec: JobSpec, limits: ServerSettings) -> None:
         )
     if spec.seed is not None and not 0 <= spec.seed <= MAX_SEED:
         raise InvalidJobError(f"0 to {MAX_SEED} are allowed", field="spec.seed")
+
+
+def _check_sweep(spec: JobSpec, limits: ServerSettings) -> None:
+    if not spec.parameters:
+        return
+    if spec.program_format is not ProgramFormat.OPENQASM3:
+        raise InvalidJobError(
+            "a sweep needs a program in OpenQASM 3, which declares its parameters as input",
+            field="spec.program_format",
+        )
+    for index, name in enumerate(spec.parameters):
+        if not name.isidentifier():
+            raise InvalidJobError(
+                f"{name[:60]!r} is no name of an input variable", field=f"spec.parameters[{index}]"
+            )
+        _check_word(name, f"spec.parameters[{index}]")
+    if len(set(spec.parameters)) != len(spec.parameters):
+        raise InvalidJobError("a parameter is named twice", field="spec.parameters")
+    points = spec.parameter_values
+    if not points:
+        raise InvalidJobError("a sweep needs at least one point", field="spec.parameter_values")
+    if len(points) > limits.max_points:
+        raise InvalidJobError(
+            f"{len(points)} points; at most {limits.max_points} are allowed (server.max_points):"
+            " split the sweep",
+            field="spec.parameter_values",
+        )
+    if len(points) * len(spec.parameters) > MAX_VALUES:
+        raise InvalidJobError(
+            f"{len(points) * len(spec.parameters)} values; at most {MAX_VALUES} are allowed:"
+            " split the sweep",
+            field="spec.parameter_values",
+        )
+    for index, point in enumerate(points):
+        if not all(map(math.isfinite, point)):
+            raise InvalidJobError(
+                f"point {index} has a value that is not finite", field="spec.parameter_values"
+            )
 
 
 def _check_extra(extra: str) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from app.jobs import Claim, Failed, Finished, retry_delay_s
 from app.ports import Clock
 from app.programs import Programs
-from app.records import spec_of
+from app.records import spec_of, unpack_points
 from app.rows import JobRow, WorkerRow
 from app.settings import JobSettings
 from app.store import Store
@@ -56,9 +56,11 @@ class WorkService:
             row = tx.claim(job_id, worker=worker, now=now, lease_until=self._lease(now))
             if row is None:
                 tx.hold_back(job_id)
-        if row is None:
-            return None
-        return Claim(job_id=job_id, attempt=row.attempt, faults=row.faults, spec=spec_of(row))
+                return None
+            packed = tx.sweep(job_id) if row.n_points else b""
+        points = unpack_points(packed, len(row.parameters)) if row.n_points else ()
+        spec = replace(spec_of(row), parameter_values=points)
+        return Claim(job_id=job_id, attempt=row.attempt, faults=row.faults, spec=spec)
 
     def program(self, job_id: UUID) -> str:
         """The program of a claimed job.
@@ -78,6 +80,11 @@ class WorkService:
         """Whether a claim still holds; False if the job was canceled or given away: stop."""
         with self._store.read() as tx:
             return tx.holds(claim.job_id, claim.attempt)
+
+    def progress(self, claim: Claim, points_done: int) -> None:
+        """Notes how far a sweep is."""
+        with self._store.write() as tx:
+            tx.progress(claim.job_id, claim.attempt, points_done)
 
     def finish(self, claim: Claim, outcome: Finished) -> bool:
         """Ends a job with its results; False if the claim does not hold any more."""
@@ -129,7 +136,9 @@ class WorkService:
                 row = tx.fail(claim.job_id, last, now=now, attempt=claim.attempt, faults=1)
             else:
                 delay = timedelta(seconds=retry_delay_s(faults, self._settings.retry_delay_s))
-                row = tx.hand_over(claim.job_id, claim.attempt, faults=1, not_before=now + delay)
+                row = tx.hand_over(
+                    claim.job_id, claim.attempt, now=now, faults=1, not_before=now + delay
+                )
         if row is None:
             return None
         if row.status.is_final:
@@ -139,7 +148,7 @@ class WorkService:
     def hand_over(self, claim: Claim) -> bool:
         """Gives a job back that this worker has no time to end; the sweep sends it again."""
         with self._store.write() as tx:
-            return tx.hand_over(claim.job_id, claim.attempt) is not None
+            return tx.hand_over(claim.job_id, claim.attempt, now=self._clock()) is not None
 
     def cancel(self, claim: Claim) -> bool:
         """Ends a job that an operator terminated; False if the claim does not hold any more."""

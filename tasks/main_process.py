@@ -79,7 +79,7 @@ class MainProcess:
             threads=self._target.threads,
             max_qubits=self._target.max_qubits,
             memory_limit_bytes=self._target.memory_limit,
-            max_result_bytes=self.plan.settings.server.max_result_bytes,
+            max_result_bytes=self.plan.settings.jobs.max_result_bytes,
         )
         self.plan.fork_server.unlink(missing_ok=True)
         self._started_at = time.monotonic()

@@ -22,4 +22,4 @@ class Limits:
     memory_limit_bytes: int
     """The most that a simulation may allocate."""
     max_result_bytes: int
-    """The most that the results of a job may take, encoded; they must fit one message."""
+    """The most that the results of a job may take, encoded."""

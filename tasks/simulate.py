@@ -17,8 +17,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from qdispatch.codec import decode_spec, encode_result
+from qdispatch.codec import decode_spec
 from qdispatch.model import ErrorKind, JobSpec
+from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tasks.circuit import Circuit
 from tasks.parse import parse
@@ -121,9 +122,9 @@ def _check_size(results: list[bytes], limits: Limits) -> None:
     if size > limits.max_result_bytes:
         raise SimulationError(
             ErrorKind.UNSUPPORTED,
-            f"the results take {size:,} bytes; at most {limits.max_result_bytes:,} fit one"
-            " message. Measure fewer bits, or use fewer shots; whoever runs the server can raise"
-            " server.max_message_bytes",
+            f"the results take {size:,} bytes; at most {limits.max_result_bytes:,} are"
+            " kept. Measure fewer bits, or use fewer shots or points; whoever runs the service can"
+            " raise jobs.max_result_bytes",
         )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from threading import Lock
 from uuid import UUID
 
+from app.events import line
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.ports import Dispatch
-from app.rows import JobRow, WorkerRow
+from app.rows import BatchRow, JobRow, WorkerRow
 from app.store import label
 from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
@@ -50,11 +51,29 @@ class FakeTransaction:
 
     # -- submission
 
-    def insert_job(self, row: JobRow) -> bool:
+    def insert_job(self, row: JobRow, packed_points: bytes = b"") -> bool:
         if row.id in self._tables.jobs or self.by_request(row.owner, row.request_id):
             return False
         self._tables.jobs[row.id] = row.model_dump()
+        if packed_points:
+            self._tables.sweeps[row.id] = packed_points
         return True
+
+    def insert_batch(
+        self, batch: BatchRow, rows: Sequence[JobRow], packed_points: Mapping[UUID, bytes]
+    ) -> bool:
+        if self.batch_by_request(batch.owner, batch.request_id):
+            return False
+        self._tables.batches[batch.id] = batch.model_dump()
+        self._tables.jobs |= {row.id: row.model_dump() for row in rows}
+        self._tables.sweeps |= packed_points
+        return True
+
+    def batch_by_request(self, owner: str, request_id: str) -> BatchRow | None:
+        for each in self._tables.batches.values():
+            if (each["owner"], each["request_id"]) == (owner, request_id):
+                return BatchRow(**each)
+        return None
 
     def by_request(self, owner: str, request_id: str) -> JobRow | None:
         for each in self._tables.jobs.values():
@@ -63,6 +82,9 @@ class FakeTransaction:
         return None
 
     # -- reading
+
+    def sweep(self, job_id: UUID) -> bytes:
+        return self._tables.sweeps.get(job_id, b"")
 
     def job(self, job_id: UUID) -> JobRow | None:
         values = self._tables.jobs.get(job_id)
@@ -90,6 +112,7 @@ class FakeTransaction:
             job_id,
             JobStatus.PENDING,
             JobStatus.RUNNING,
+            now=now,
             attempt=row.attempt + 1,
             worker=worker,
             started_at=now,
@@ -105,6 +128,10 @@ class FakeTransaction:
     def holds(self, job_id: UUID, attempt: int) -> bool:
         return self._held(job_id, JobStatus.RUNNING, attempt)
 
+    def progress(self, job_id: UUID, attempt: int, points_done: int) -> None:
+        if self._held(job_id, JobStatus.RUNNING, attempt):
+            self._put(job_id, points_done=points_done)
+
     def finish(
         self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
     ) -> JobRow | None:
@@ -112,6 +139,7 @@ class FakeTransaction:
             job_id,
             JobStatus.RUNNING,
             JobStatus.FINISHED,
+            now=now,
             attempt_held=attempt,
             finish_time=now,
             lease_until=None,
@@ -122,6 +150,7 @@ class FakeTransaction:
             saving_s=saving_s,
             peak_memory_bytes=outcome.peak_memory_bytes,
             result_bytes=sum(len(each.value) for each in outcome.results),
+            points_done=self._tables.jobs.get(job_id, {}).get("n_points", 0),
         )
 
     def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
@@ -145,6 +174,7 @@ class FakeTransaction:
             job_id,
             JobStatus.PENDING if attempt is None else JobStatus.RUNNING,
             JobStatus.FAILED,
+            now=now,
             attempt_held=attempt,
             lapsed=lapsed,
             faults=faults,
@@ -160,7 +190,7 @@ class FakeTransaction:
 
     def cancel(self, job_ids: Iterable[UUID], held: JobStatus, *, now: datetime) -> list[JobRow]:
         rows = [
-            self._change(job_id, held, JobStatus.CANCELED, finish_time=now)
+            self._change(job_id, held, JobStatus.CANCELED, now=now, finish_time=now)
             for job_id in dict.fromkeys(job_ids)
         ]
         return [each for each in rows if each is not None]
@@ -170,6 +200,7 @@ class FakeTransaction:
             job_id,
             JobStatus.RUNNING,
             JobStatus.CANCELED,
+            now=now,
             attempt_held=attempt,
             finish_time=now,
             stopped_at=now,
@@ -191,6 +222,7 @@ class FakeTransaction:
         job_id: UUID,
         attempt: int,
         *,
+        now: datetime,
         faults: int = 0,
         not_before: datetime | None = None,
         lapsed: datetime | None = None,
@@ -199,12 +231,14 @@ class FakeTransaction:
             job_id,
             JobStatus.RUNNING,
             JobStatus.PENDING,
+            now=now,
             attempt_held=attempt,
             lapsed=lapsed,
             faults=faults,
             lease_until=None,
             sent_at=None,
             not_before=not_before,
+            points_done=0,
         )
 
     # -- dispatch and sweep
@@ -325,6 +359,7 @@ class FakeTransaction:
         old: JobStatus,
         new: JobStatus,
         *,
+        now: datetime,
         attempt_held: int | None = None,
         faults: int = 0,
         lapsed: datetime | None = None,
@@ -337,7 +372,8 @@ class FakeTransaction:
         if lapsed is not None and (row is None or not _lapsed(row, lapsed)):
             return None
         faults += self._tables.jobs[job_id]["faults"]
-        self._put(job_id, status=new, faults=faults, **values)
+        life = self._tables.jobs[job_id]["life"] + line(new, now)
+        self._put(job_id, status=new, faults=faults, life=life, **values)
         return self.job(job_id)
 
 

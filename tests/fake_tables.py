@@ -20,6 +20,8 @@ class Tables:
     results: dict[tuple[UUID, str, int], bytes] = field(default_factory=dict)
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
     targets: dict[str, tuple[TargetState, datetime]] = field(default_factory=dict)
+    batches: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    sweeps: dict[UUID, bytes] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         return Tables(**{name: dict(table) for name, table in vars(self).items()})

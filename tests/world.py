@@ -22,9 +22,9 @@ from app.store import Store, make_engine
 from app.targets import TargetControl
 from app.upkeep import Upkeep
 from app.work import WorkService
-from qdispatch.codec import encode_result
 from qdispatch.model import ErrorKind, JobInfo, JobSpec, JobStatus, ProgramFormat, Result
 from qdispatch.model import ResultType as Type
+from qdispatch.results_codec import encode_result
 from tests.fake_store import FakeStore
 from tests.fakes import ManualClock, ManualQueues, RecordingDispatcher, SwitchableStore
 

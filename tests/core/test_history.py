@@ -107,7 +107,7 @@ def test_a_request_id_that_is_freed_in_between_is_used(
     insert = Transaction.insert_job
     blocked = iter([False])
     monkeypatch.setattr(
-        Transaction, "insert_job", lambda tx, row: next(blocked, True) and insert(tx, row)
+        Transaction, "insert_job", lambda tx, *row: next(blocked, True) and insert(tx, *row)
     )
     world.jobs.cancel(first.id)
     world.jobs.delete(first.id)

@@ -87,7 +87,7 @@ STEPS: dict[str, tuple[JobStatus, JobStatus, Step]] = {
     "hand over": (
         RUNNING,
         PENDING,
-        lambda _world, tx, job_id, attempt: tx.hand_over(job_id, attempt),
+        lambda world, tx, job_id, attempt: tx.hand_over(job_id, attempt, now=world.clock()),
     ),
 }
 

@@ -23,8 +23,8 @@ import pytest
 
 from app.jobs import Failed, Finished
 from app.settings import PROJECT, Settings, TargetSettings
-from qdispatch.codec import decode_result
 from qdispatch.model import ErrorKind, JobSpec, ProgramFormat
+from qdispatch.results_codec import decode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tasks.engine import Engine, EngineError, Exited, ImpatientError, OverMemory, Signal
 from tasks.main_process import MainProcess

@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from app.settings import Settings, SettingsError
 from qdispatch.circuits import CustomCircuit
 from qdispatch.client import Client
-from qdispatch.codec import ERROR_DETAIL_KEY, encode_result, encode_spec
+from qdispatch.codec import ERROR_DETAIL_KEY, encode_spec
 from qdispatch.errors import (
     InvalidJobError,
     JobActiveError,
@@ -46,6 +46,7 @@ from qdispatch.model import (
     ResultType,
     TargetState,
 )
+from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from rpc.server import Server, build_server

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdispatch import codec
+from qdispatch import codec, results_codec
+from qdispatch.arrays import Memory, Probabilities, Statevector
 from qdispatch.errors import InvalidJobError
 from qdispatch.model import (
     CancelVerdict,
     JobError,
+    JobEvent,
     JobInfo,
     JobSpec,
     JobStatus,
@@ -60,6 +62,8 @@ specs = st.builds(
     extra=text,
     time_limit_s=st.none() | finite,
     tags=st.lists(text, max_size=3).map(tuple),
+    parameters=st.just(("a", "b")),
+    parameter_values=st.lists(st.tuples(finite, finite), max_size=3).map(tuple),
 )
 
 
@@ -71,6 +75,21 @@ def results(draw: st.DrawFn) -> Result:
         return Result(
             type=kind, expval=draw(values), standard_errors=draw(values), point=draw(uint32)
         )
+    if kind is ResultType.VARIANCE:
+        return Result(type=kind, variance=draw(st.lists(finite).map(tuple)), point=draw(uint32))
+    if kind in (ResultType.STATEVECTOR, ResultType.PROBABILITIES):
+        numbers = draw(
+            st.sampled_from([1, 2, 8]).flatmap(lambda n: st.lists(finite, min_size=n, max_size=n))
+        )
+        if kind is ResultType.STATEVECTOR:
+            return Result(type=kind, statevector=Statevector.of(map(complex, numbers, numbers)))
+        return Result(type=kind, probabilities=Probabilities.of(numbers))
+    if kind is ResultType.MEMORY:
+        n_bits = draw(st.sampled_from([1, 7, 8, 9, 200]))
+        shots = draw(
+            st.lists(st.integers(0, 2**n_bits - 1).map(lambda value: f"{value:0{n_bits}b}"))
+        )
+        return Result(type=kind, n_bits=n_bits, memory=Memory.of(shots, n_bits))
     n_bits = draw(st.sampled_from([0, 1, 7, 8, 9, 64, 65, 200]))
     keys = st.integers(0, 2**n_bits - 1).map(lambda value: f"{value:0{n_bits}b}"[-n_bits or 1 :])
     values = st.integers(0, 2**64 - 1) if kind is ResultType.COUNTS else finite
@@ -95,7 +114,16 @@ infos = st.builds(
     simulator_version=text,
     timings=st.builds(Timings, queued_s=st.none() | finite, saving_s=st.none() | finite),
     peak_memory_bytes=st.integers(0, 2**64 - 1),
-    results=st.lists(results(), max_size=2).map(tuple),
+    batch_id=text,
+    batch_index=uint32,
+    n_points=uint32,
+    points_done=uint32,
+    events=st.lists(
+        st.builds(
+            JobEvent, number=uint32, status=st.sampled_from(JobStatus), at=moments, attempt=uint32
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 targets = st.builds(
     TargetInfo,
@@ -124,7 +152,7 @@ def test_specs_come_back(spec: JobSpec) -> None:
 @quick
 @given(results())
 def test_results_come_back(result: Result) -> None:
-    assert codec.decode_result(over_the_wire(codec.encode_result(result))) == result
+    assert results_codec.decode_result(over_the_wire(results_codec.encode_result(result))) == result
 
 
 @quick
@@ -183,21 +211,44 @@ def test_golden_counts() -> None:
     # Nine bits: two bytes an outcome, big-endian, in ascending order.
     result = Result(type=ResultType.COUNTS, n_bits=9, counts={"100000001": 3, "000000010": 300})
     golden = "0801" "1a0f" "0a080809" "12040002" "0101" "1203" "ac0203"  # fmt: skip
-    assert codec.encode_result(result).SerializeToString(deterministic=True).hex() == golden
+    assert results_codec.encode_result(result).SerializeToString(deterministic=True).hex() == golden
 
 
 def test_golden_expval() -> None:
     result = Result(type=ResultType.EXPVAL, expval=(-1.0,), standard_errors=(0.0,))
     golden = "0803" "2a14" "0a08000000000000f0bf" "12080000000000000000"  # fmt: skip
-    assert codec.encode_result(result).SerializeToString(deterministic=True).hex() == golden
+    assert results_codec.encode_result(result).SerializeToString(deterministic=True).hex() == golden
 
 
 def test_outcomes_are_sorted_and_wider_than_64_bits() -> None:
     high, low = "1" + "0" * 99, "0" * 99 + "1"
     result = Result(type=ResultType.QUASI, n_bits=100, quasi={high: 0.25, low: 0.75})
-    message = codec.encode_result(result)
+    message = results_codec.encode_result(result)
     assert message.quasi.outcomes.packed == b"\0" * 12 + b"\x01" + b"\x08" + b"\0" * 12
-    assert list(codec.decode_result(message).quasi or {}) == [low, high]
+    assert list(results_codec.decode_result(message).quasi or {}) == [low, high]
+
+
+def test_golden_memory() -> None:
+    # In the order of the shots, not of the outcomes.
+    result = Result(
+        type=ResultType.MEMORY, n_bits=9, memory=Memory.of(["100000001", "000000010"], 9)
+    )
+    golden = "0804" "320a" "0a08" "0809" "1204" "0101" "0002"  # fmt: skip
+    assert results_codec.encode_result(result).SerializeToString(deterministic=True).hex() == golden
+
+
+def test_golden_statevector() -> None:
+    result = Result(type=ResultType.STATEVECTOR, statevector=Statevector.of([0, -1j]))
+    golden = "08053a2408011220" + "00" * 16 + "0000000000000080000000000000f0bf"
+    encoded = results_codec.encode_result(result).SerializeToString(deterministic=True).hex()
+    assert encoded == golden
+
+
+def test_golden_probabilities() -> None:
+    result = Result(type=ResultType.PROBABILITIES, probabilities=Probabilities.of([0.5, 0.5]))
+    golden = "0806421408011210" + "000000000000e03f" * 2
+    encoded = results_codec.encode_result(result).SerializeToString(deterministic=True).hex()
+    assert encoded == golden
 
 
 def spec_message(**changes: Any) -> pb.JobSpec:
@@ -228,9 +279,11 @@ def test_outcomes_that_do_not_match_are_refused(
 ) -> None:
     outcomes = pb.Outcomes(n_bits=n_bits, packed=packed)
     with pytest.raises(ValueError, match="do not fit"):
-        codec.decode_result(pb.Result(type=1, counts=pb.Counts(outcomes=outcomes, counts=values)))
+        results_codec.decode_result(
+            pb.Result(type=1, counts=pb.Counts(outcomes=outcomes, counts=values))
+        )
     with pytest.raises(ValueError, match="do not fit"):
-        codec.decode_result(
+        results_codec.decode_result(
             pb.Result(type=2, quasi=pb.Quasi(outcomes=outcomes, probabilities=values))
         )
 
@@ -242,7 +295,7 @@ def test_unknown_enum_values_are_refused(number: int) -> None:
     with pytest.raises(InvalidJobError, match="status"):
         codec.decode_job(pb.Job(status=number, spec=spec_message()))
     with pytest.raises(InvalidJobError, match="type"):
-        codec.decode_result(pb.Result(type=number))
+        results_codec.decode_result(pb.Result(type=number))
 
 
 def test_no_qubits_means_a_dense_label() -> None:

@@ -35,6 +35,7 @@ from qdispatch.model import (
     TargetInfo,
 )
 from qdispatch.observables import to_pauli_sum
+from qdispatch.results_codec import decode_whole_job
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 
@@ -193,7 +194,7 @@ class Client:
     def get_job(self, job_id: str, *, include_results: bool = False) -> JobInfo:
         """Reads a job as it is now."""
         request = pb.GetJobRequest(id=job_id, include_results=include_results)
-        return decode_job(self._call(self._stub.GetJob, request).job)
+        return decode_whole_job(self._call(self._stub.GetJob, request).job)
 
     def cancel_job(self, job_id: str) -> CancelVerdict:
         """Cancels a job; the verdict says what that came to."""

@@ -6,9 +6,10 @@ a job makes sense is the server's to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Final, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,13 +19,13 @@ from qdispatch.model import (
     Cancellation,
     CancelVerdict,
     JobError,
+    JobEvent,
     JobInfo,
     JobSpec,
     JobStatus,
     PauliSum,
     PauliTerm,
     ProgramFormat,
-    Result,
     ResultType,
     TargetInfo,
     TargetState,
@@ -49,7 +50,12 @@ VERDICT = _numbers(CancelVerdict, "CANCEL_VERDICT", dict(pb.CancelVerdict.items(
 TARGET_STATE = _numbers(TargetState, "TARGET_STATE", dict(pb.TargetState.items()))
 
 
-def _member(table: Mapping[E, int], number: int, field: str) -> E:
+def member(table: Mapping[E, int], number: int, field: str) -> E:
+    """The enum member with a wire number.
+
+    Raises:
+        InvalidJobError: There is none.
+    """
     for member, value in table.items():
         if value == number:
             return member
@@ -92,6 +98,8 @@ def encode_spec(spec: JobSpec) -> pb.JobSpec:
         extra=spec.extra,
         time_limit_s=spec.time_limit_s,
         tags=spec.tags,
+        parameters=spec.parameters,
+        parameter_values=chain.from_iterable(spec.parameter_values),
     )
     if spec.submission_date is not None:
         message.submission_date.CopyFrom(encode_time(spec.submission_date))
@@ -113,7 +121,7 @@ def decode_spec(message: pb.JobSpec) -> JobSpec:
         ) from error
     return JobSpec(
         program=program,
-        program_format=_member(PROGRAM_FORMAT, message.program_format, "spec.program_format"),
+        program_format=member(PROGRAM_FORMAT, message.program_format, "spec.program_format"),
         target=message.target,
         framework=message.framework,
         n_qubits=message.n_qubits,
@@ -122,7 +130,7 @@ def decode_spec(message: pb.JobSpec) -> JobSpec:
         if message.HasField("submission_date")
         else None,
         result_types=tuple(
-            _member(RESULT_TYPE, number, f"spec.result_types[{index}]")
+            member(RESULT_TYPE, number, f"spec.result_types[{index}]")
             for index, number in enumerate(message.result_types)
         ),
         shots=message.shots,
@@ -131,7 +139,21 @@ def decode_spec(message: pb.JobSpec) -> JobSpec:
         extra=message.extra,
         time_limit_s=message.time_limit_s if message.HasField("time_limit_s") else None,
         tags=tuple(message.tags),
+        parameters=tuple(message.parameters),
+        parameter_values=_decode_points(message),
     )
+
+
+def _decode_points(message: pb.JobSpec) -> tuple[tuple[float, ...], ...]:
+    width, values = len(message.parameters), message.parameter_values
+    if not width and not values:
+        return ()
+    if not width or len(values) % width:
+        raise InvalidJobError(
+            f"{len(values)} values for {width} parameters; each point needs one of each",
+            field="spec.parameter_values",
+        )
+    return tuple(tuple(values[at : at + width]) for at in range(0, len(values), width))
 
 
 def _encode_observable(observable: PauliSum) -> pb.PauliSum:
@@ -157,80 +179,8 @@ def _decode_observable(message: pb.PauliSum) -> PauliSum:
     )
 
 
-def _pack_outcomes(keys: Iterable[str], n_bits: int) -> pb.Outcomes:
-    width = (n_bits + 7) // 8
-    packed = b"".join(int(key or "0", 2).to_bytes(width, "big") for key in keys)
-    return pb.Outcomes(n_bits=n_bits, packed=packed)
-
-
-def _unpack_outcomes(message: pb.Outcomes, size: int) -> Sequence[str]:
-    n_bits, packed = message.n_bits, message.packed
-    width = (n_bits + 7) // 8
-    if len(packed) != width * size:
-        raise ValueError(f"{size} outcomes of {n_bits} bits do not fit {len(packed)} bytes")
-    if n_bits == 0:
-        return [""] * size
-    form = f"0{n_bits}b"
-    read = int.from_bytes
-    return [
-        format(read(packed[at : at + width], "big"), form) for at in range(0, len(packed), width)
-    ]
-
-
-def encode_result(result: Result) -> pb.Result:
-    """The wire form of a result; outcomes are sorted on the way."""
-    message = pb.Result(type=RESULT_TYPE[result.type], point=result.point)  # type: ignore[arg-type]
-    if result.counts is not None:
-        counts = sorted(result.counts.items())
-        outcomes = _pack_outcomes((key for key, _ in counts), result.n_bits)
-        message.counts.outcomes.CopyFrom(outcomes)
-        message.counts.counts.extend(number for _, number in counts)
-    elif result.quasi is not None:
-        quasi = sorted(result.quasi.items())
-        outcomes = _pack_outcomes((key for key, _ in quasi), result.n_bits)
-        message.quasi.outcomes.CopyFrom(outcomes)
-        message.quasi.probabilities.extend(number for _, number in quasi)
-    else:
-        message.expval.values.extend(result.expval or ())
-        message.expval.standard_errors.extend(result.standard_errors or ())
-    return message
-
-
-def decode_result(message: pb.Result) -> Result:
-    """The result in a wire message.
-
-    Raises:
-        ValueError: The packed outcomes and their values do not match.
-    """
-    kind = _member(RESULT_TYPE, message.type, "type")
-    if kind is ResultType.COUNTS:
-        outcomes, counts = message.counts.outcomes, message.counts.counts
-        keys = _unpack_outcomes(outcomes, len(counts))
-        return Result(
-            type=kind,
-            point=message.point,
-            n_bits=outcomes.n_bits,
-            counts=dict(zip(keys, counts, strict=True)),
-        )
-    if kind is ResultType.QUASI:
-        outcomes, probabilities = message.quasi.outcomes, message.quasi.probabilities
-        keys = _unpack_outcomes(outcomes, len(probabilities))
-        return Result(
-            type=kind,
-            point=message.point,
-            n_bits=outcomes.n_bits,
-            quasi=dict(zip(keys, probabilities, strict=True)),
-        )
-    return Result(
-        type=kind,
-        point=message.point,
-        expval=tuple(message.expval.values),
-        standard_errors=tuple(message.expval.standard_errors),
-    )
-
-
 def encode_job(info: JobInfo) -> pb.Job:
-    """The wire form of a job."""
+    """The wire form of a job, without its results."""
     message = pb.Job(
         id=info.id,
         owner=info.owner,
@@ -249,8 +199,12 @@ def encode_job(info: JobInfo) -> pb.Job:
             saving_s=info.timings.saving_s,
         ),
         peak_memory_bytes=info.peak_memory_bytes,
-        results=[encode_result(each) for each in info.results],
         faults=info.faults,
+        batch_id=info.batch_id,
+        batch_index=info.batch_index,
+        n_points=info.n_points,
+        points_done=info.points_done,
+        events=[encode_event(each) for each in info.events],
     )
     if info.started_at is not None:
         message.started_at.CopyFrom(encode_time(info.started_at))
@@ -264,7 +218,7 @@ def encode_job(info: JobInfo) -> pb.Job:
 
 
 def decode_job(message: pb.Job) -> JobInfo:
-    """The job in a wire message."""
+    """The job in a wire message, without its results."""
 
     def seconds(name: str) -> float | None:
         timings = message.timings
@@ -274,7 +228,7 @@ def decode_job(message: pb.Job) -> JobInfo:
         id=message.id,
         owner=message.owner,
         request_id=message.request_id,
-        status=_member(STATUS, message.status, "status"),
+        status=member(STATUS, message.status, "status"),
         spec=decode_spec(message.spec),
         created_at=decode_time(message.created_at),
         started_at=decode_time(message.started_at) if message.HasField("started_at") else None,
@@ -295,13 +249,37 @@ def decode_job(message: pb.Job) -> JobInfo:
             saving_s=seconds("saving_s"),
         ),
         peak_memory_bytes=message.peak_memory_bytes,
-        results=tuple(decode_result(each) for each in message.results),
+        batch_id=message.batch_id,
+        batch_index=message.batch_index,
+        n_points=message.n_points,
+        points_done=message.points_done,
+        events=tuple(decode_event(each) for each in message.events),
+    )
+
+
+def encode_event(event: JobEvent) -> pb.JobEvent:
+    """The wire form of a change of a job's status."""
+    return pb.JobEvent(
+        number=event.number,
+        status=STATUS[event.status],  # type: ignore[arg-type]
+        at=encode_time(event.at),
+        attempt=event.attempt,
+    )
+
+
+def decode_event(message: pb.JobEvent) -> JobEvent:
+    """A change of a job's status in a wire message."""
+    return JobEvent(
+        number=message.number,
+        status=member(STATUS, message.status, "event.status"),
+        at=decode_time(message.at),
+        attempt=message.attempt,
     )
 
 
 def decode_verdict(number: int) -> CancelVerdict:
     """The verdict with that wire number."""
-    return _member(VERDICT, number, "verdict")
+    return member(VERDICT, number, "verdict")
 
 
 def encode_cancellation(cancellation: Cancellation) -> pb.Cancellation:
@@ -320,7 +298,7 @@ def decode_cancellation(message: pb.Cancellation) -> Cancellation:
     return Cancellation(
         id=message.id,
         verdict=decode_verdict(message.verdict),
-        status=_member(STATUS, message.status, "status") if known else None,
+        status=member(STATUS, message.status, "status") if known else None,
     )
 
 
@@ -347,11 +325,11 @@ def decode_target(message: pb.Target) -> TargetInfo:
         name=message.name,
         simulator=message.simulator,
         program_formats=tuple(
-            _member(PROGRAM_FORMAT, each, "program_formats") for each in message.program_formats
+            member(PROGRAM_FORMAT, each, "program_formats") for each in message.program_formats
         ),
         max_qubits=message.max_qubits,
         result_types=tuple(
-            _member(RESULT_TYPE, each, "result_types") for each in message.result_types
+            member(RESULT_TYPE, each, "result_types") for each in message.result_types
         ),
         workers_online=message.workers_online,
         queue_length=message.queue_length,
@@ -359,5 +337,5 @@ def decode_target(message: pb.Target) -> TargetInfo:
         max_time_limit_s=message.max_time_limit_s,
         default_time_limit_s=message.default_time_limit_s,
         # A server of the version before has no states.
-        state=_member(TARGET_STATE, message.state or pb.TARGET_STATE_ACTIVE, "state"),
+        state=member(TARGET_STATE, message.state or pb.TARGET_STATE_ACTIVE, "state"),
     )

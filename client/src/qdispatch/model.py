@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from qdispatch.arrays import Memory, Probabilities, Statevector
+
 
 class JobStatus(StrEnum):
     """Where a job is in its life."""
@@ -54,6 +56,16 @@ class ResultType(StrEnum):
     """The probability of each outcome: exact at shots = 0, else counts / shots."""
     EXPVAL = "expval"
     """The expectation value of each observable: exact at shots = 0."""
+    MEMORY = "memory"
+    """The outcome of each shot, in their order; needs shots > 0."""
+    STATEVECTOR = "statevector"
+    """The state before the final measurements, global phase included; exact
+    whatever the shots are."""
+    PROBABILITIES = "probabilities"
+    """The probability of every basis state of all qubits before the final
+    measurements; exact whatever the shots are."""
+    VARIANCE = "variance"
+    """The variance of each observable: exact at shots = 0."""
 
 
 class ErrorKind(StrEnum):
@@ -161,13 +173,31 @@ class JobSpec:
     seed: int | None = None
     """From 0 to 2**63 - 1; makes sampled results reproducible."""
     observables: tuple[PauliSum, ...] = ()
-    """For expval, in the order of its values."""
+    """For expval and variance, in the order of their values."""
     extra: str = ""
     """A JSON object as text, kept as given; holds simulator options."""
     time_limit_s: float | None = None
     """Wall time that one run may take, in seconds; None means the target's."""
     tags: tuple[str, ...] = ()
     """Free words to find the job by."""
+    parameters: tuple[str, ...] = ()
+    """Makes the job a sweep: the program's ``input`` variables, each once."""
+    parameter_values: tuple[tuple[float, ...], ...] = ()
+    """Of each point of the sweep, the value of each parameter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobEvent:
+    """A change of a job's status."""
+
+    number: int
+    """1 for the first event of a job, 2 for the second, ..."""
+    status: JobStatus
+    """What it became."""
+    at: datetime
+    """When, UTC."""
+    attempt: int = 0
+    """How often the job had been claimed by then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +227,7 @@ class Result:
     type: ResultType
     """Which of the values below is set."""
     n_bits: int = 0
-    """Classical bits an outcome has, for counts and quasi."""
+    """Classical bits an outcome has, for counts, quasi and memory."""
     counts: Mapping[str, int] | None = None
     """Outcome -> number of shots, in ascending order of the outcomes."""
     quasi: Mapping[str, float] | None = None
@@ -206,6 +236,14 @@ class Result:
     """One value per observable, in their order."""
     standard_errors: tuple[float, ...] | None = None
     """Standard error of each value in ``expval``; 0 where it is exact."""
+    memory: Memory | None = None
+    """The outcome of each shot, in their order."""
+    statevector: Statevector | None = None
+    """2**n_qubits amplitudes."""
+    probabilities: Probabilities | None = None
+    """2**n_qubits probabilities."""
+    variance: tuple[float, ...] | None = None
+    """One value per observable, in their order."""
     point: int = 0
     """Index of the sweep point."""
 
@@ -249,8 +287,120 @@ class JobInfo:
     stopped_at: datetime | None = None
     """When the worker of a job that was canceled while it ran confirmed that
     its simulation has ended, UTC."""
+    batch_id: str = ""
+    """The batch that it was submitted in; empty if alone."""
+    batch_index: int = 0
+    """Its place in the batch, from 0."""
+    n_points: int = 0
+    """How many points its sweep has; 0 for a job without one."""
+    points_done: int = 0
+    """How many points of its sweep are done, as last heard of."""
+    events: tuple[JobEvent, ...] = ()
+    """Every change of its status so far."""
     results: tuple[Result, ...] = ()
     """Only when asked for, and only of a finished job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchInfo:
+    """A submission of many jobs, as the server knows it at one moment.
+
+    The numbers by status add up to less than ``size`` once jobs are deleted.
+    """
+
+    id: str
+    """UUIDv7, 36 characters."""
+    owner: str
+    """Who submitted it."""
+    request_id: str
+    """The client's id of this submission."""
+    created_at: datetime
+    """When the server accepted it, UTC."""
+    size: int
+    """How many jobs it was submitted with."""
+    pending: int = 0
+    running: int = 0
+    finished: int = 0
+    canceled: int = 0
+    failed: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether none of its jobs will ever change again."""
+        return not (self.pending or self.running)
+
+    @property
+    def done(self) -> int:
+        """How many of its jobs are final, or deleted."""
+        return self.size - self.pending - self.running
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchEvent:
+    """An event of one of a batch's jobs."""
+
+    job_id: str
+    batch_index: int
+    event: JobEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A moment: nine in ten are expected between ``lower`` and ``upper``, UTC."""
+
+    lower: datetime
+    expected: datetime
+    """Half of them are expected before this."""
+    upper: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What is to be expected of a job, or of the last job of a batch."""
+
+    queue_position: int | None = None
+    """1 for the job that is next; of a pending job only. Of a batch: of its
+    first pending job."""
+    start: Estimate | None = None
+    """When it is expected to start; None if it has, or nothing is known."""
+    finish: Estimate | None = None
+    """When it is expected to end; None if nothing is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobUpdate:
+    """What a watcher of a job is told."""
+
+    job: JobInfo
+    """The job now, without its events and results."""
+    events: tuple[JobEvent, ...] = ()
+    """What has happened since the last update, in order; empty if only the
+    outlook or the points done have changed."""
+    outlook: Outlook = field(default_factory=Outlook)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchUpdate:
+    """What a watcher of a batch is told."""
+
+    batch: BatchInfo
+    events: tuple[BatchEvent, ...] = ()
+    """What has happened since the last update."""
+    outlook: Outlook = field(default_factory=Outlook)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list; what is empty or None lets all pass."""
+
+    statuses: tuple[JobStatus, ...] = ()
+    target: str = ""
+    tag: str = ""
+    batch_id: str = ""
+    created_after: datetime | None = None
+    """At or after this moment, UTC."""
+    created_before: datetime | None = None
+    """Before this moment, UTC."""
 
 
 @dataclass(frozen=True, kw_only=True)

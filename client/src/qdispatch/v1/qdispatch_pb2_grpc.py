@@ -60,6 +60,41 @@ class QDispatchStub(object):
                 request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobRequest.SerializeToString,
                 response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobResponse.FromString,
                 _registered_method=True)
+        self.GetResult = channel.unary_stream(
+                '/qdispatch.v1.QDispatch/GetResult',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.GetResultRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.GetResultResponse.FromString,
+                _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/qdispatch.v1.QDispatch/ListJobs',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
+        self.WatchJob = channel.unary_stream(
+                '/qdispatch.v1.QDispatch/WatchJob',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.WatchJobRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.WatchJobResponse.FromString,
+                _registered_method=True)
+        self.CreateJobs = channel.unary_unary(
+                '/qdispatch.v1.QDispatch/CreateJobs',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.CreateJobsRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.CreateJobsResponse.FromString,
+                _registered_method=True)
+        self.GetBatch = channel.unary_unary(
+                '/qdispatch.v1.QDispatch/GetBatch',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.GetBatchRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.GetBatchResponse.FromString,
+                _registered_method=True)
+        self.CancelBatch = channel.unary_unary(
+                '/qdispatch.v1.QDispatch/CancelBatch',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelBatchRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelBatchResponse.FromString,
+                _registered_method=True)
+        self.WatchBatch = channel.unary_stream(
+                '/qdispatch.v1.QDispatch/WatchBatch',
+                request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.WatchBatchRequest.SerializeToString,
+                response_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.WatchBatchResponse.FromString,
+                _registered_method=True)
         self.ListTargets = channel.unary_unary(
                 '/qdispatch.v1.QDispatch/ListTargets',
                 request_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.ListTargetsRequest.SerializeToString,
@@ -107,6 +142,55 @@ class QDispatchServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetResult(self, request, context):
+        """Reads the results of a job, however large they are, in pieces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """Lists jobs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchJob(self, request, context):
+        """Tells of every change of a job's status, and of its outlook, until it is final.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateJobs(self, request, context):
+        """Stores many jobs at once: all of them, or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBatch(self, request, context):
+        """Reads how far a batch is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelBatch(self, request, context):
+        """Cancels all jobs of a batch that are pending or running.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchBatch(self, request, context):
+        """Tells of every change of the status of a batch's jobs, until all are final.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTargets(self, request, context):
         """Lists the simulators that this service offers, and their load.
         """
@@ -141,6 +225,41 @@ def add_QDispatchServicer_to_server(servicer, server):
                     servicer.DeleteJob,
                     request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobRequest.FromString,
                     response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobResponse.SerializeToString,
+            ),
+            'GetResult': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetResult,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.GetResultRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.GetResultResponse.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.ListJobsRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'WatchJob': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJob,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.WatchJobRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'CreateJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateJobs,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.CreateJobsRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.CreateJobsResponse.SerializeToString,
+            ),
+            'GetBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBatch,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.GetBatchRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.GetBatchResponse.SerializeToString,
+            ),
+            'CancelBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelBatch,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelBatchRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.CancelBatchResponse.SerializeToString,
+            ),
+            'WatchBatch': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchBatch,
+                    request_deserializer=qdispatch_dot_v1_dot_qdispatch__pb2.WatchBatchRequest.FromString,
+                    response_serializer=qdispatch_dot_v1_dot_qdispatch__pb2.WatchBatchResponse.SerializeToString,
             ),
             'ListTargets': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTargets,
@@ -284,6 +403,195 @@ class QDispatch(object):
             '/qdispatch.v1.QDispatch/DeleteJob',
             qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobRequest.SerializeToString,
             qdispatch_dot_v1_dot_qdispatch__pb2.DeleteJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetResult(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/GetResult',
+            qdispatch_dot_v1_dot_qdispatch__pb2.GetResultRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.GetResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/ListJobs',
+            qdispatch_dot_v1_dot_qdispatch__pb2.ListJobsRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/WatchJob',
+            qdispatch_dot_v1_dot_qdispatch__pb2.WatchJobRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/CreateJobs',
+            qdispatch_dot_v1_dot_qdispatch__pb2.CreateJobsRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.CreateJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/GetBatch',
+            qdispatch_dot_v1_dot_qdispatch__pb2.GetBatchRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.GetBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/CancelBatch',
+            qdispatch_dot_v1_dot_qdispatch__pb2.CancelBatchRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.CancelBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/qdispatch.v1.QDispatch/WatchBatch',
+            qdispatch_dot_v1_dot_qdispatch__pb2.WatchBatchRequest.SerializeToString,
+            qdispatch_dot_v1_dot_qdispatch__pb2.WatchBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,164 @@
+"""Long results, kept as the bytes that they came in.
+
+They are sequences of Python's own values, so that a client needs no numpy; and
+numpy takes each of them as an array, without a copy: ``numpy.asarray(memory)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+T = TypeVar("T")
+
+_COMPLEX: Final = Struct("<dd")
+_REAL: Final = Struct("<d")
+
+
+class _Packed(Sequence[T]):
+    """Values of one size each, one after the other."""
+
+    def __init__(self, packed: bytes, size: int) -> None:
+        self.packed = packed
+        self._size = size
+        if len(packed) % size:
+            raise ValueError(f"{len(packed)} bytes are no whole number of values of {size} bytes")
+
+    def _read(self, at: int) -> T:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.packed) // self._size
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        if isinstance(index, slice):
+            return [self._read(each * self._size) for each in range(len(self))[index]]
+        return self._read(range(len(self))[index] * self._size)
+
+    def __iter__(self) -> Iterator[T]:
+        return (self._read(at) for at in range(0, len(self.packed), self._size))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, type(self)):
+            return self.packed == other.packed
+        return list(self) == other if isinstance(other, list | tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.packed)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(each) for each in self[:4])
+        more = f", ... {len(self)} in all" if len(self) > 4 else ""
+        return f"{type(self).__name__}([{shown}{more}])"
+
+
+class Memory(_Packed[str]):
+    """The outcome of each shot, in order.
+
+    As a sequence: strings of "0" and "1", the highest classical bit on the
+    left. As an array: uint8 of shape (shots, ceil(n_bits / 8)), big-endian,
+    classical bit 0 in the lowest bit of the last column; it is what Qiskit's
+    ``BitArray`` takes.
+
+    Attributes:
+        n_bits: Classical bits of an outcome.
+        packed: The array's bytes.
+    """
+
+    def __init__(self, packed: bytes, *, n_bits: int) -> None:
+        if n_bits < 1:
+            raise ValueError("an outcome has at least one bit")
+        super().__init__(packed, (n_bits + 7) // 8)
+        self.n_bits = n_bits
+        self._form = f"0{n_bits}b"
+
+    @classmethod
+    def of(cls, outcomes: Iterable[str], n_bits: int) -> Self:
+        """Packs outcomes given as strings."""
+        width = (n_bits + 7) // 8
+        return cls(
+            b"".join(int(each, 2).to_bytes(width, "big") for each in outcomes), n_bits=n_bits
+        )
+
+    def _read(self, at: int) -> str:
+        return format(int.from_bytes(self.packed[at : at + self._size], "big"), self._form)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return _array(self.packed, "u1", dtype, copy).reshape(len(self), self._size)
+
+
+class Statevector(_Packed[complex]):
+    """The amplitudes of a state; qubit 0 in the least significant bit of the index.
+
+    As an array: complex128 of shape (2**n_qubits,).
+
+    Attributes:
+        packed: The array's bytes, little-endian.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        super().__init__(packed, _COMPLEX.size)
+
+    @classmethod
+    def of(cls, amplitudes: Iterable[complex]) -> Self:
+        """Packs amplitudes."""
+        return cls(b"".join(_COMPLEX.pack(each.real, each.imag) for each in amplitudes))
+
+    @property
+    def n_qubits(self) -> int:
+        """Qubits of the state."""
+        return len(self).bit_length() - 1
+
+    def _read(self, at: int) -> complex:
+        return complex(*_COMPLEX.unpack_from(self.packed, at))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return _array(self.packed, "<c16", dtype, copy)
+
+
+class Probabilities(_Packed[float]):
+    """The probability of each basis state; qubit 0 in the least significant bit of the index.
+
+    As an array: float64 of shape (2**n_qubits,), summing to 1.
+
+    Attributes:
+        packed: The array's bytes, little-endian.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        super().__init__(packed, _REAL.size)
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Self:
+        """Packs probabilities."""
+        return cls(b"".join(map(_REAL.pack, values)))
+
+    @property
+    def n_qubits(self) -> int:
+        """Qubits of the state."""
+        return len(self).bit_length() - 1
+
+    def _read(self, at: int) -> float:
+        return float(_REAL.unpack_from(self.packed, at)[0])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return _array(self.packed, "<f8", dtype, copy)
+
+
+def _array(packed: bytes, kind: str, dtype: Any, copy: bool | None) -> npt.NDArray[Any]:
+    import numpy as np
+
+    array = np.frombuffer(packed, kind)
+    if dtype is not None and array.dtype != np.dtype(dtype):
+        if copy is False:
+            raise ValueError(f"cannot give {kind} as {dtype} without a copy")
+        return array.astype(dtype)
+    return array.copy() if copy else array
