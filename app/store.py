@@ -1,4 +1,4 @@
-"""The SQL, with `store_life`, `store_targets` and `store_history`: nowhere else is any.
+"""The SQL, with the other `store_` modules: nowhere else is any.
 
 Every method is one step of a use case's transaction.
 """
@@ -32,6 +32,7 @@ from app.rows import (
 )
 from app.store_history import HistoryStatements
 from app.store_life import LifeStatements, lock_in_order
+from app.store_lists import ListStatements
 from app.store_targets import TargetStatements, is_paused
 from app.watchdog import Watchdog
 from qdispatch.errors import UnavailableError
@@ -175,12 +176,14 @@ class Transaction(LifeStatements):
     Attributes:
         targets: Those about the states of targets.
         history: Those about jobs that have ended.
+        lists: Those about lists of jobs, and batches.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
         super().__init__(connection)
         self.targets = TargetStatements(connection)
         self.history = HistoryStatements(connection)
+        self.lists = ListStatements(connection)
 
     # -- submission
 

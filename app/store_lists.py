@@ -1,0 +1,120 @@
+"""The SQL of lists of jobs, and of batches. It only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from app.rows import ACTIVE, BATCH, JOB, BatchRow, JobRow
+from qdispatch.model import JobFilter, JobStatus
+
+
+class ListStatements:
+    """The statements, within one transaction."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def jobs(
+        self, wanted: JobFilter, *, owner: str, before: UUID | None, limit: int
+    ) -> list[JobRow]:
+        """Jobs that pass a filter, newest first.
+
+        Args:
+            wanted: The filter; its batch_id is a UUID, or empty.
+            owner: Whose jobs.
+            before: Only jobs whose ids are lower: the last one of the page before.
+            limit: The most to return.
+        """
+        statement = sa.select(JOB).where(JOB.c.owner == owner, *self._conditions(wanted))
+        if before is not None:
+            statement = statement.where(JOB.c.id < before)
+        # Ids begin with the time.
+        rows = self._connection.execute(statement.order_by(JOB.c.id.desc()).limit(limit))
+        return [JobRow(**row) for row in rows.mappings()]
+
+    def _conditions(self, wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
+        where: list[sa.ColumnElement[bool]] = []
+        if wanted.statuses:
+            where.append(JOB.c.status.in_(wanted.statuses))
+        if wanted.target:
+            where.append(JOB.c.target == wanted.target)
+        if wanted.batch_id:
+            where.append(JOB.c.batch_id == UUID(wanted.batch_id))
+        if wanted.created_after is not None:
+            where.append(JOB.c.created_at >= wanted.created_after)
+        if wanted.created_before is not None:
+            where.append(JOB.c.created_at < wanted.created_before)
+        if wanted.tag:
+            where.append(self._tagged(wanted.tag))
+        return where
+
+    def _tagged(self, tag: str) -> sa.ColumnElement[bool]:
+        postgres = self._connection.dialect.name == "postgresql"
+        each = sa.func.json_array_elements_text if postgres else sa.func.json_each
+        tags = each(JOB.c.tags).table_valued("value").alias("tag")
+        return sa.exists(sa.select(1).select_from(tags).where(tags.c.value == tag))
+
+    # -- batches
+
+    def batch(self, batch_id: UUID) -> BatchRow | None:
+        """One batch."""
+        rows = self._connection.execute(sa.select(BATCH).where(BATCH.c.id == batch_id))
+        row = rows.mappings().one_or_none()
+        return None if row is None else BatchRow(**row)
+
+    def batches(self, *, before: UUID | None, limit: int) -> list[BatchRow]:
+        """Batches, newest first."""
+        statement = sa.select(BATCH).order_by(BATCH.c.id.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(BATCH.c.id < before)
+        return [BatchRow(**row) for row in self._connection.execute(statement).mappings()]
+
+    def batch_numbers(self, batch_id: UUID) -> Mapping[JobStatus, int]:
+        """How many jobs of a batch are in which status."""
+        rows = self._connection.execute(
+            sa.select(JOB.c.status, sa.func.count())
+            .where(JOB.c.batch_id == batch_id)
+            .group_by(JOB.c.status)
+        )
+        return {status: int(number) for status, number in rows}
+
+    def batch_jobs(self, batch_id: UUID) -> list[UUID]:
+        """The jobs of a batch, in their order."""
+        statement = sa.select(JOB.c.id).where(JOB.c.batch_id == batch_id)
+        return list(self._connection.execute(statement.order_by(JOB.c.batch_index)).scalars())
+
+    # -- what an outlook is made of
+
+    def past(self, target: str, limit: int) -> Sequence[sa.Row[Any]]:
+        """The last jobs that a target has finished.
+
+        Returns:
+            n_qubits, depth, shots, n_points, started_at and finish_time of each.
+        """
+        return self._connection.execute(
+            sa.select(*_LOAD, JOB.c.started_at, JOB.c.finish_time)
+            .where(JOB.c.target == target, JOB.c.status == JobStatus.FINISHED)
+            .order_by(JOB.c.id.desc())
+            .limit(limit)
+        ).all()
+
+    def queue(self, target: str, limit: int) -> Sequence[sa.Row[Any]]:
+        """The active jobs of a target, oldest first.
+
+        Returns:
+            n_qubits, depth, shots, n_points, id and, if it runs, started_at of each.
+        """
+        running = sa.case((JOB.c.status == JobStatus.RUNNING, JOB.c.started_at))
+        return self._connection.execute(
+            sa.select(*_LOAD, JOB.c.id, running)
+            .where(sa.literal_column(ACTIVE, sa.Boolean()), JOB.c.target == target)
+            .order_by(JOB.c.id)
+            .limit(limit)
+        ).all()
+
+
+_LOAD = (JOB.c.n_qubits, JOB.c.depth, JOB.c.shots, JOB.c.n_points)
