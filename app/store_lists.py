@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -89,32 +89,34 @@ class ListStatements:
 
     # -- what an outlook is made of
 
-    def past(self, target: str, limit: int) -> Sequence[sa.Row[Any]]:
+    def past(self, target: str, limit: int) -> list[tuple[Any, ...]]:
         """The last jobs that a target has finished.
 
         Returns:
             n_qubits, depth, shots, n_points, started_at and finish_time of each.
         """
-        return self._connection.execute(
+        rows = self._connection.execute(
             sa.select(*_LOAD, JOB.c.started_at, JOB.c.finish_time)
             .where(JOB.c.target == target, JOB.c.status == JobStatus.FINISHED)
             .order_by(JOB.c.id.desc())
             .limit(limit)
-        ).all()
+        )
+        return [tuple(row) for row in rows]
 
-    def queue(self, target: str, limit: int) -> Sequence[sa.Row[Any]]:
+    def queue(self, target: str, limit: int) -> list[tuple[Any, ...]]:
         """The active jobs of a target, oldest first.
 
         Returns:
             n_qubits, depth, shots, n_points, id and, if it runs, started_at of each.
         """
         running = sa.case((JOB.c.status == JobStatus.RUNNING, JOB.c.started_at))
-        return self._connection.execute(
+        rows = self._connection.execute(
             sa.select(*_LOAD, JOB.c.id, running)
             .where(sa.literal_column(ACTIVE, sa.Boolean()), JOB.c.target == target)
             .order_by(JOB.c.id)
             .limit(limit)
-        ).all()
+        )
+        return [tuple(row) for row in rows]
 
 
 _LOAD = (JOB.c.n_qubits, JOB.c.depth, JOB.c.shots, JOB.c.n_points)

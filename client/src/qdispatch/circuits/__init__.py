@@ -35,7 +35,12 @@ def framework_of(circuit: object) -> str | None:
 
 
 def describe(
-    circuit: object, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+    circuit: object,
+    args: Sequence[object] = (),
+    kwargs: Mapping[str, object] | None = None,
+    *,
+    parametric: bool = False,
+    keep_phase: bool = False,
 ) -> CircuitForm:
     """Turns a circuit into a program and its metadata.
 
@@ -45,10 +50,13 @@ def describe(
             ``functools.partial`` of one), or a `CustomCircuit`.
         args: Positional arguments of a QNode.
         kwargs: Keyword arguments of a QNode.
+        parametric: Whether parameters without a value become the program's
+            ``input`` variables; else they are refused.
+        keep_phase: Whether the program has the circuit's global phase, which
+            only a state vector shows.
 
     Returns:
-        The form. Angles parse back as the same doubles; the global phase is
-        left out.
+        The form. Angles parse back as the same doubles.
 
     Raises:
         CircuitError: The circuit cannot be carried faithfully; ``gate`` names
@@ -62,7 +70,7 @@ def describe(
     if framework == "pennylane":
         from qdispatch.circuits import pennylane
 
-        return pennylane.describe(circuit, args, kwargs or {})
+        return pennylane.describe(circuit, args, kwargs or {}, keep_phase=keep_phase)
     if args or kwargs:
         raise CircuitError("only a PennyLane QNode takes arguments; bind the parameters before")
     if isinstance(circuit, CustomCircuit):
@@ -70,11 +78,11 @@ def describe(
     if framework == "qiskit":
         from qdispatch.circuits import qiskit
 
-        return qiskit.describe(circuit)
+        return qiskit.describe(circuit, parametric=parametric, keep_phase=keep_phase)
     if framework == "cirq":
         from qdispatch.circuits import cirq
 
-        return cirq.describe(circuit)
+        return cirq.describe(circuit, parametric=parametric, keep_phase=keep_phase)
     kind = f"{type(circuit).__module__}.{type(circuit).__qualname__}".removeprefix("builtins.")
     raise CircuitError(
         f"a circuit of type '{kind}' is not known; give a Qiskit QuantumCircuit, a Cirq Circuit, "

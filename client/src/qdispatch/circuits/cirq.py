@@ -47,8 +47,8 @@ _WHOLE: Final[Mapping[type, str]] = {
 """Gates with a name at exponents 1 and -1 only."""
 
 
-def describe(circuit: Any) -> CircuitForm:
-    """The form of a ``Circuit`` or a ``FrozenCircuit``.
+def describe(circuit: Any, *, parametric: bool = False, keep_phase: bool = False) -> CircuitForm:
+    """The form of a ``Circuit`` or a ``FrozenCircuit``; see `qdispatch.circuits.describe`.
 
     Raises:
         CircuitError: A symbol has no value, or an operation cannot be

@@ -27,6 +27,10 @@ class CircuitForm:
     clbits_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Register or measurement key -> its classical bits, as indices in the
     program; bit k of an outcome is its k-th character from the right."""
+    parameters: tuple[str, ...] = ()
+    """The program's ``input`` variables, in their order."""
+    parameter_of: Mapping[Hashable, str] = field(default_factory=dict)
+    """The framework's own parameter, and its name -> input variable."""
     observables: tuple[PauliSum, ...] = ()
     """Those that the circuit carries itself."""
     result_types: tuple[ResultType, ...] = ()

@@ -57,8 +57,16 @@ _SAMPLED: Final[Mapping[type, ResultType]] = {
 }
 
 
-def describe(circuit: Any, args: Sequence[object], kwargs: Mapping[str, object]) -> CircuitForm:
+def describe(
+    circuit: Any,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    *,
+    keep_phase: bool = False,
+) -> CircuitForm:
     """The form of a tape, or of a QNode called with these arguments.
+
+    See `qdispatch.circuits.describe`.
 
     Raises:
         CircuitError: An operator or a measurement cannot be carried; ``gate``

@@ -63,8 +63,8 @@ class Scope:
 Emit: TypeAlias = Callable[[ProgramWriter, Any, Scope], None]
 
 
-def describe(circuit: Any) -> CircuitForm:
-    """The form of a ``QuantumCircuit``.
+def describe(circuit: Any, *, parametric: bool = False, keep_phase: bool = False) -> CircuitForm:
+    """The form of a ``QuantumCircuit``; see `qdispatch.circuits.describe`.
 
     Raises:
         CircuitError: A parameter has no value, or an instruction has neither

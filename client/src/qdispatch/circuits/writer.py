@@ -1,10 +1,10 @@
 """Writes programs: the same statements serve OpenQASM 2 and OpenQASM 3.
 
 Adapters expand a circuit to gates out of `GATES` and hand them over one by
-one. Nothing is ever controlled by the writer, so the global phase, which no
-result type can show, is left out throughout.
+one. Nothing is ever controlled by the writer, so the global phase, which only
+a state vector shows, is added up apart, and written on request.
 
-A program is OpenQASM 2 unless it holds control flow. The writer keeps to what
+A program is OpenQASM 2 unless it holds control flow or has parameters. The writer keeps to what
 both languages' parsers in Qiskit take: in particular a condition is one bit,
 or one whole register compared with a number, and whatever is more is broken
 down into nested ``if`` statements by `ProgramWriter.choose`.
@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, SupportsFloat
+from typing import Final, SupportsFloat, TypeAlias
 
 from qdispatch.errors import CircuitError
 from qdispatch.model import ProgramFormat
@@ -63,16 +63,28 @@ MAX_CONDITION_BITS: Final = 10
 """A condition is tabulated, so this many bits cost 2**10 evaluations."""
 
 
-def number(value: SupportsFloat, gate: str = "") -> str:
-    """A number that parses back to the same double.
+class Expression(str):
+    """An angle in OpenQASM 3: of names that `ProgramWriter.inputs` gives, and numbers."""
+
+    __slots__ = ()
+
+
+#: An angle in radians.
+Angle: TypeAlias = SupportsFloat | Expression
+
+
+def number(value: Angle, gate: str = "") -> str:
+    """An angle as text: an expression as it is, a number so that it parses back the same.
 
     Args:
-        value: An angle in radians.
+        value: The angle.
         gate: What it belongs to, for the error.
 
     Raises:
         CircuitError: It is infinite or not a number.
     """
+    if isinstance(value, Expression):
+        return str(value)
     real = float(value)
     if not math.isfinite(real):
         raise CircuitError(f"gate '{gate}' has the parameter {real}; it must be finite", gate=gate)
@@ -88,9 +100,21 @@ class ProgramWriter:
         n_qubits: Declared as one register.
         registers: Name and size of each classical register, in order. A name
             that is not fit for the languages is replaced.
+        parameters: Names of the program's parameters, in order, replaced alike.
+        keep_phase: Whether the global phase is written.
+
+    Attributes:
+        inputs: Parameter -> its name in the program.
     """
 
-    def __init__(self, n_qubits: int, registers: Iterable[tuple[str, int]] = ()) -> None:
+    def __init__(
+        self,
+        n_qubits: int,
+        registers: Iterable[tuple[str, int]] = (),
+        *,
+        parameters: Iterable[str] = (),
+        keep_phase: bool = False,
+    ) -> None:
         if n_qubits < 1:
             raise CircuitError("the circuit has no qubits; at least one is needed")
         self.n_qubits = n_qubits
@@ -100,14 +124,24 @@ class ProgramWriter:
         self._lines: list[str] = []
         self._defined: set[str] = set()
         self._loops = itertools.count()
+        self._keep_phase = keep_phase
+        self._phase = 0.0
+        self._phases: list[Expression] = []
+        self.inputs: dict[str, str] = {}
+        for wanted in parameters:
+            self.inputs[wanted] = self._free_name(wanted, "p")
+            self.program_format = ProgramFormat.OPENQASM3
         for name, size in registers:
             self._declare(name, size)
 
-    def _declare(self, wanted: str, size: int) -> None:
-        taken = _TAKEN | set(self.registers.values())
+    def _free_name(self, wanted: str, letter: str) -> str:
+        taken = _TAKEN | set(self.registers.values()) | set(self.inputs.values())
         fit = _NAME.fullmatch(wanted) is not None and wanted.lower() not in taken
-        spare = (f"c{number}" for number in itertools.count())
-        name = wanted if fit else next(each for each in spare if each not in taken)
+        spare = (f"{letter}{number}" for number in itertools.count())
+        return wanted if fit else next(each for each in spare if each not in taken)
+
+    def _declare(self, wanted: str, size: int) -> None:
+        name = self._free_name(wanted, "c")
         first = len(self._bits)
         self.registers[tuple(range(first, first + size))] = name
         self._bits += (f"{name}[{index}]" for index in range(size))
@@ -117,9 +151,14 @@ class ProgramWriter:
             raise CircuitError(f"the circuit expands to more than {MAX_STATEMENTS} operations")
         self._lines.append(text)
 
-    def gate(
-        self, name: str, qubits: Sequence[int], parameters: Iterable[SupportsFloat] = ()
-    ) -> None:
+    def phase(self, angle: Angle) -> None:
+        """Multiplies the state by exp(i angle)."""
+        if isinstance(angle, Expression):
+            self._phases.append(angle)
+        else:
+            self._phase += float(angle)
+
+    def gate(self, name: str, qubits: Sequence[int], parameters: Iterable[Angle] = ()) -> None:
         """Adds a gate out of `GATES`; angles in radians."""
         angles = ", ".join(number(each, name) for each in parameters)
         where = ", ".join(f"q[{qubit}]" for qubit in qubits)
@@ -254,6 +293,14 @@ class ProgramWriter:
         else:
             head = ["OPENQASM 3.0;", 'include "stdgates.inc";']
             head += (_DEFINITIONS[name] for name in sorted(self._defined))
+            head += (f"input float[64] {name};" for name in self.inputs.values())
             head += [f"qubit[{self.n_qubits}] q;"]
             head += (f"bit[{len(bits)}] {name};" for bits, name in self.registers.items())
-        return "\n".join([*head, *self._lines, ""])
+        return "\n".join([*head, *self._global_phase(), *self._lines, ""])
+
+    def _global_phase(self) -> Iterator[str]:
+        # OpenQASM 2 has no such statement; the server takes it all the same.
+        if self._keep_phase and self._phase:
+            yield f"gphase({number(self._phase)});"
+        if self._keep_phase:
+            yield from (f"gphase({each});" for each in self._phases)
