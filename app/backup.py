@@ -138,7 +138,7 @@ def _prepare(settings: Settings, folder: Path, made: Path) -> Backup:
 def _copy(source: Programs, to: Programs, job_ids: Iterable[UUID]) -> None:
     for job_id in job_ids:
         try:
-            to.write(job_id, source.read(job_id))
+            to.write({job_id: source.read(job_id)})
         except ProgramLostError:
             # The job has ended meanwhile.
             continue

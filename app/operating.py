@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
+from app.ids import parse_job_id
 from app.ports import utc_now
 from app.settings import Settings, load_settings
-from qdispatch.errors import JobNotFoundError, RequestError
+from qdispatch.errors import RequestError
 from qdispatch.model import TargetState
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _delete_jobs(options: argparse.Namespace) -> int:
         programs = Programs(settings.programs)
         for text in options.ids:
             try:
-                job_id = _parse_id(text)
+                job_id = parse_job_id(text)
                 history.delete(job_id)
             except RequestError as error:
                 sys.stderr.write(f"qdispatch: {error.message}\n")
@@ -128,13 +128,6 @@ def _delete_jobs(options: argparse.Namespace) -> int:
             programs.delete(job_id)
             sys.stdout.write(f"deleted {job_id}\n")
     return code
-
-
-def _parse_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise JobNotFoundError(f"{text!r} is not the id of a job; ids are UUIDs") from error
 
 
 def _requeue(options: argparse.Namespace) -> int:

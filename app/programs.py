@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -52,17 +52,20 @@ class Programs:
     def _path(self, job_id: UUID) -> str:
         return f"{self._folder}/{job_id}{SUFFIX}"
 
-    def write(self, job_id: UUID, program: str) -> None:
-        """Stores a program before its job is committed.
+    def write(self, programs: Mapping[UUID, str]) -> None:
+        """Stores programs before their jobs are committed: all, or none.
 
         Raises:
             UnavailableError: The folder cannot be written to.
         """
         try:
-            self._store(self._path(job_id), program.encode())
+            for job_id, program in programs.items():
+                self._store(self._path(job_id), program.encode())
+            self._keep_names()
         except Exception as error:
             # A full disk may leave half a file behind.
-            self.delete(job_id)
+            for job_id in programs:
+                self.delete(job_id)
             raise UnavailableError(f"the program cannot be stored: {error}") from error
 
     def _store(self, path: str, data: bytes) -> None:
@@ -77,6 +80,10 @@ class Programs:
             file.flush()
             os.fsync(file.fileno())
         Path(fresh).rename(path)
+
+    def _keep_names(self) -> None:
+        if not isinstance(self._fs, LocalFileSystem):
+            return
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from app.rows import ACTIVE, BATCH, JOB, BatchRow, JobRow
 from qdispatch.model import JobFilter, JobStatus
+
+#: Differs whenever something about a job does that watchers are told.
+Version: TypeAlias = tuple[JobStatus, int, int]
 
 
 class ListStatements:
@@ -87,7 +90,23 @@ class ListStatements:
         statement = sa.select(JOB.c.id).where(JOB.c.batch_id == batch_id)
         return list(self._connection.execute(statement.order_by(JOB.c.batch_index)).scalars())
 
-    # -- what an outlook is made of
+    def batch_places(self, batch_id: UUID) -> dict[UUID, int]:
+        """The jobs of a batch, and their places in it."""
+        rows = self._connection.execute(
+            sa.select(JOB.c.id, JOB.c.batch_index).where(JOB.c.batch_id == batch_id)
+        )
+        return {key: int(place) for key, place in rows}
+
+    # -- what watchers are told
+
+    def versions(self, job_ids: Collection[UUID]) -> dict[UUID, Version]:
+        """What changes whenever one of these jobs does, of those that there are."""
+        rows = self._connection.execute(
+            sa.select(
+                JOB.c.id, JOB.c.status, sa.func.length(JOB.c.life), JOB.c.points_done
+            ).where(JOB.c.id.in_(list(job_ids)))
+        )
+        return {key: (status, int(length), int(points)) for key, status, length, points in rows}
 
     def past(self, target: str, limit: int) -> list[tuple[Any, ...]]:
         """The last jobs that a target has finished.

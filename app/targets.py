@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.ports import Clock
-from app.service import WORKER_SEEN_S
+from app.placement import WORKER_SEEN_S
 from app.settings import Settings
 from app.store import Store
 from qdispatch.errors import UnknownTargetError

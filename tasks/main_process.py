@@ -129,7 +129,7 @@ class MainProcess:
 
     def revoked(self, task_ids: Iterable[str]) -> None:
         """Cancels jobs, in the background, that an operator has revoked."""
-        jobs = tuple(job_id for job_id in map(job_id_of, task_ids) if job_id is not None)
+        jobs = tuple(job_id for job_id in map(known_id, task_ids) if job_id is not None)
         if jobs:
             self._revoked.put(jobs)
 
@@ -180,14 +180,6 @@ class MainProcess:
                 work.leave(self.plan.worker)
         except QDispatchError as error:
             _log.warning("cannot report the end: %s", error)
-
-
-def job_id_of(task_id: str) -> UUID | None:
-    """The job that a task runs; None if it is no job of ours."""
-    try:
-        return UUID(task_id)
-    except ValueError:
-        return None
 
 
 def make_folder() -> Path:

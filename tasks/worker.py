@@ -22,13 +22,14 @@ from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
 from app.database import START_PATIENCE_S, open_store
+from app.ids import known_id
 from app.settings import Settings, SettingsError
 from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
 from tasks.celery import app, settings
 from tasks.dispatch import RUN_JOB, WAKE_SIGNAL
 from tasks.machine import reserve
-from tasks.main_process import MainProcess, job_id_of, make_folder
+from tasks.main_process import MainProcess, make_folder
 from tasks.run import Ending
 from tasks.slot import Slot, SlotPlan
 
@@ -225,7 +226,7 @@ def run_job(self: Task, job_id: str) -> dict[str, Any]:
     """
     if _slot is None:
         raise JobFailedError("this process is no slot of a qdispatch worker")
-    key = job_id_of(job_id)
+    key = known_id(job_id)
     if key is None:
         raise JobFailedError(f"{job_id!r} is not the id of a job")
     try:

@@ -144,7 +144,7 @@ def prepare(world: World, number: int, status: JobStatus) -> list[Claim]:
             JOB.insert(), [values | {"id": each, "request_id": str(each)} for each in ids]
         )
     for each in ids:
-        world.programs.write(each, BELL)
+        world.programs.write({each: BELL})
     return [Claim(job_id=each, attempt=1, faults=0, spec=info.spec) for each in ids]
 
 

@@ -56,7 +56,7 @@ def result_rows(world: World) -> int:
 @pytest.mark.parametrize("status", [each for each in JobStatus if each.is_final])
 def test_a_final_job_is_deleted_with_all_that_it_has(world: World, status: JobStatus) -> None:
     job_id, other = world.job_in(status), world.job_in(JobStatus.FINISHED)
-    world.programs.write(job_id, "left behind")
+    world.programs.write({job_id: "left behind"})
     world.jobs.delete(str(job_id))
     with pytest.raises(JobNotFoundError):
         world.info(job_id)

@@ -25,7 +25,7 @@ def sent(world: World) -> list[UUID]:
 
 
 def write_file(world: World, job_id: UUID, written_at: datetime) -> None:
-    world.programs.write(job_id, "OPENQASM 2.0;")
+    world.programs.write({job_id: "OPENQASM 2.0;"})
     path = Path(world.settings.data_dir) / "programs" / f"{job_id}.qasm"
     os.utime(path, (written_at.timestamp(), written_at.timestamp()))
 

@@ -115,7 +115,7 @@ def test_the_list_fits_80_columns(world: World) -> None:
 
 def test_jobs_are_deleted(run: Run, world: World) -> None:
     first, second = world.job_in(JobStatus.FINISHED), world.job_in(JobStatus.FAILED)
-    world.programs.write(first, "left behind")
+    world.programs.write({first: "left behind"})
     assert run("job", "delete", str(first), str(second)) == (
         0,
         f"deleted {first}\ndeleted {second}\n",

@@ -111,7 +111,7 @@ def test_the_version_before_goes_on_working_while_and_after_it_is_migrated(
     world = make_world(settings)
     try:
         for job_id in (before, after):
-            world.programs.write(job_id, BELL)
+            world.programs.write({job_id: BELL})
             # Claimed by the old one, and lost by it: the new sweep knows what to do.
             with engine.begin() as connection:
                 connection.execute(

@@ -28,22 +28,22 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("program", [BELL, "", "ü ✓\n\r\n\0", "x" * 5_000_000])
 def test_a_program_comes_back(url: str, program: str) -> None:
     job_id = uuid4()
-    Programs(url).write(job_id, program)
+    Programs(url).write({job_id: program})
     # Of another process, which shares nothing but the URL.
     assert Programs(url).read(job_id) == program
 
 
 def test_a_file_is_named_by_its_job(tmp_path: Path) -> None:
     job_id = uuid4()
-    Programs(str(tmp_path)).write(job_id, BELL)
+    Programs(str(tmp_path)).write({job_id: BELL})
     assert [path.name for path in tmp_path.iterdir()] == [f"{job_id}.qasm"]
     assert (tmp_path / f"{job_id}.qasm").read_text() == BELL
 
 
 def test_a_program_that_is_deleted_is_lost(url: str) -> None:
     programs, job_id, kept = Programs(url), uuid4(), uuid4()
-    programs.write(job_id, BELL)
-    programs.write(kept, BELL)
+    programs.write({job_id: BELL})
+    programs.write({kept: BELL})
     programs.delete(job_id)
     programs.delete(job_id)
     with pytest.raises(ProgramLostError, match=str(job_id)):
@@ -54,7 +54,7 @@ def test_a_program_that_is_deleted_is_lost(url: str) -> None:
 def test_files_tell_when_they_were_written(url: str) -> None:
     programs, job_id = Programs(url), uuid4()
     before = datetime.now(UTC) - timedelta(seconds=2)
-    programs.write(job_id, BELL)
+    programs.write({job_id: BELL})
     ((stored, written_at),) = programs.stored()
     assert stored == job_id
     assert before < written_at < datetime.now(UTC) + timedelta(seconds=2)
@@ -64,7 +64,7 @@ def test_another_process_sees_what_came_later(url: str) -> None:
     writer, reader = Programs(url), Programs(url)
     assert list(reader.stored()) == []
     job_id = uuid4()
-    writer.write(job_id, BELL)
+    writer.write({job_id: BELL})
     assert [job for job, _ in reader.stored()] == [job_id]
 
 
@@ -77,10 +77,10 @@ def test_a_folder_that_is_away_can_be_tried_again(tmp_path: Path) -> None:
     # Not even root can make a file in a file.
     folder.write_text("in the way")
     with pytest.raises(UnavailableError):
-        programs.write(uuid4(), BELL)
+        programs.write({uuid4(): BELL})
     folder.unlink()
     folder.mkdir()
-    programs.write(uuid4(), BELL)
+    programs.write({uuid4(): BELL})
     assert len(list(programs.stored())) == 1
 
 

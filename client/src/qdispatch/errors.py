@@ -6,6 +6,7 @@ QDispatchError
 |  |- InvalidJobError      a field is wrong; `field` names it
 |  |- UnknownTargetError   no target of that name
 |  |- JobNotFoundError     no job of that id
+|  |- BatchNotFoundError   no batch of that id
 |  |- RequestConflictError the request_id stands for another job
 |  |- TargetDrainedError   the target accepts no more jobs for now
 |  |- JobActiveError       the job is not final yet, and must be for this
@@ -66,6 +67,10 @@ class UnknownTargetError(RequestError):
 
 class JobNotFoundError(RequestError):
     """No job has that id."""
+
+
+class BatchNotFoundError(RequestError):
+    """There is no batch of that id."""
 
 
 class RequestConflictError(RequestError):

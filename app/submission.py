@@ -1,0 +1,255 @@
+"""Accepting jobs: one, or many at once.
+
+What is answered is kept: program files first, then the rows in one
+transaction, then the answer. Dispatch follows, off the request's path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from app.events import line
+from app.ids import new_id
+from app.placement import Placement, TargetLoad, drained_error
+from app.ports import Clock, Dispatch, Dispatcher
+from app.programs import Programs
+from app.records import dump_observables, pack_points
+from app.rows import BatchRow, JobRow
+from app.settings import Settings, TargetSettings
+from app.store import Store, Transaction, label
+from app.validation import check_request_id, check_spec
+from qdispatch.codec import encode_spec
+from qdispatch.errors import InvalidJobError, RequestConflictError, RequestError, TooLargeError
+from qdispatch.model import JobSpec, JobStatus, TargetState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A batch that was accepted."""
+
+    batch: BatchRow
+    job_ids: tuple[UUID, ...]
+    """In the order of the specs."""
+
+
+class Submission:
+    """Accepts jobs for one installation; see `app.service.JobService`."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        programs: Programs,
+        dispatcher: Dispatcher,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._programs = programs
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    # -- one job
+
+    def submit(self, spec: JobSpec, *, request_id: str, owner: str) -> JobRow:
+        """Accepts a job, or finds the one that this request_id stands for."""
+        check_request_id(request_id)
+        try:
+            check_spec(spec, self._settings.server)
+            target = self._placement().pick(spec)
+        except RequestError:
+            # The settings may have changed since the job was accepted.
+            with self._store.read() as tx:
+                known = tx.by_request(owner, request_id)
+            if known is not None and known.digest == _digest(spec):
+                return known
+            raise
+        row = self._new_row(spec, target, request_id=request_id, owner=owner)
+        # If the commit then fails, it is open whether it went through: the
+        # file stays, and the sweep removes it should there be no job.
+        self._programs.write({row.id: spec.program})
+        existing = None
+        with self._store.write() as tx:
+            states = self._states(tx)
+            drained = states.get(target) is TargetState.DRAINED
+            inserted = not drained and tx.insert_job(row, pack_points(spec.parameter_values))
+            if not inserted:
+                existing = tx.by_request(owner, request_id)
+        if inserted:
+            self._send([row], states)
+            return row
+        self._programs.delete(row.id)
+        if existing is None:
+            if drained and spec.target:
+                raise drained_error([target])
+            # Since it was looked at, the target was drained that was
+            # picked, or the job deleted that had this request_id.
+            return self.submit(spec, request_id=request_id, owner=owner)
+        _check_same(existing.digest, row.digest, request_id, f"job {existing.id}")
+        return existing
+
+    # -- many jobs
+
+    def submit_many(self, specs: Sequence[JobSpec], *, request_id: str, owner: str) -> Kept:
+        """Accepts all of some jobs, or finds the batch that this request_id stands for."""
+        check_request_id(request_id)
+        digest = _batch_digest(specs)
+        try:
+            targets = self._targets_of(specs)
+        except RequestError:
+            known = self._known_batch(owner, request_id)
+            if known is not None and known.batch.digest == digest:
+                return known
+            raise
+        now = self._clock()
+        batch = BatchRow(
+            id=new_id(),
+            owner=owner,
+            request_id=request_id,
+            digest=digest,
+            created_at=now,
+            size=len(specs),
+        )
+        rows = [
+            self._new_row(spec, target, request_id=f"{batch.id}/{index}", owner=owner)
+            for index, (spec, target) in enumerate(zip(specs, targets, strict=True))
+        ]
+        for index, row in enumerate(rows):
+            row.batch_id, row.batch_index = batch.id, index
+        self._programs.write({row.id: spec.program for row, spec in zip(rows, specs, strict=True)})
+        points = {
+            row.id: pack_points(spec.parameter_values)
+            for row, spec in zip(rows, specs, strict=True)
+            if spec.parameters
+        }
+        with self._store.write(long=True) as tx:
+            states = self._states(tx)
+            drained = [
+                index
+                for index, target in enumerate(targets)
+                if states.get(target) is TargetState.DRAINED
+            ]
+            inserted = not drained and tx.insert_batch(batch, rows, points)
+        if inserted:
+            self._send(rows, states)
+            return Kept(batch=batch, job_ids=tuple(row.id for row in rows))
+        for row in rows:
+            self._programs.delete(row.id)
+        existing = self._known_batch(owner, request_id)
+        if existing is None:
+            for index in drained:
+                if specs[index].target:
+                    with _at(index):
+                        raise drained_error([targets[index]])
+            return self.submit_many(specs, request_id=request_id, owner=owner)
+        _check_same(existing.batch.digest, digest, request_id, f"batch {existing.batch.id}")
+        return existing
+
+    def _targets_of(self, specs: Sequence[JobSpec]) -> list[str]:
+        most = self._settings.server.max_batch_jobs
+        if not specs:
+            raise InvalidJobError("a batch needs at least one job", field="specs")
+        if len(specs) > most:
+            raise TooLargeError(
+                f"{len(specs)} jobs; a batch has at most {most} (server.max_batch_jobs):"
+                " submit several batches",
+                field="specs",
+            )
+        for index, spec in enumerate(specs):
+            with _at(index):
+                check_spec(spec, self._settings.server)
+        placement = self._placement()
+        targets = []
+        for index, spec in enumerate(specs):
+            with _at(index):
+                targets.append(placement.pick(spec))
+        return targets
+
+    def _known_batch(self, owner: str, request_id: str) -> Kept | None:
+        with self._store.read() as tx:
+            batch = tx.batch_by_request(owner, request_id)
+            if batch is None:
+                return None
+            return Kept(batch=batch, job_ids=tuple(tx.lists.batch_jobs(batch.id)))
+
+    # -- both
+
+    def _placement(self) -> Placement:
+        load = TargetLoad.read(self._store, self._clock)
+        return Placement(targets=self._settings.targets, load=load)
+
+    def _states(self, tx: Transaction) -> Mapping[str, TargetState]:
+        # Held, so that nothing is accepted after a drain was acknowledged.
+        return tx.targets.states(hold=True)
+
+    def _send(self, rows: Iterable[JobRow], states: Mapping[str, TargetState]) -> None:
+        for row in rows:
+            # Jobs of a paused target are for the sweep, after the pause.
+            if states.get(row.target) is not TargetState.PAUSED:
+                text = label(row.target, row.n_qubits, row.shots)
+                self._dispatcher.send(Dispatch(job_id=row.id, target=row.target, label=text))
+
+    def _new_row(self, spec: JobSpec, target: str, *, request_id: str, owner: str) -> JobRow:
+        now = self._clock()
+        return JobRow(
+            id=new_id(),
+            owner=owner,
+            request_id=request_id,
+            digest=_digest(spec),
+            created_at=now,
+            status=JobStatus.PENDING,
+            target=target,
+            framework=spec.framework,
+            n_qubits=spec.n_qubits,
+            depth=spec.depth,
+            submission_date=spec.submission_date,
+            program_format=spec.program_format.value,
+            result_types=[kind.value for kind in spec.result_types],
+            shots=spec.shots,
+            seed=spec.seed,
+            observables=dump_observables(spec.observables),
+            extra=spec.extra,
+            time_limit_s=_time_limit(spec, self._settings.targets[target]),
+            tags=list(spec.tags),
+            parameters=list(spec.parameters),
+            n_points=len(spec.parameter_values),
+            life=line(JobStatus.PENDING, now),
+        )
+
+
+@contextmanager
+def _at(index: int) -> Iterator[None]:
+    """Has a refusal say which job of a batch it is about."""
+    try:
+        yield
+    except RequestError as error:
+        field = error.field.removeprefix("spec")
+        raise type(error)(error.message, field=f"specs[{index}]{field}") from error
+
+
+def _check_same(known: bytes, given: bytes, request_id: str, what: str) -> None:
+    if known != given:
+        raise RequestConflictError(
+            f"{request_id!r} stands for {what}, whose content differs;"
+            " make a new request_id for a new submission",
+            field="request_id",
+        )
+
+
+def _digest(spec: JobSpec) -> bytes:
+    # The client's clock may differ between two tries of the same submission.
+    content = encode_spec(replace(spec, submission_date=None))
+    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
+
+
+def _batch_digest(specs: Sequence[JobSpec]) -> bytes:
+    return hashlib.sha256(b"".join(map(_digest, specs))).digest()
+
+
+def _time_limit(spec: JobSpec, target: TargetSettings) -> float:
+    return min(spec.time_limit_s or target.time_limit_s, target.max_time_limit_s)

@@ -1,0 +1,151 @@
+"""What one watcher has been told, and what there is to tell it next. No clock, no database."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+from app.events import events_of
+from app.records import batch_of, info_of
+from app.rows import BatchRow, JobRow
+from qdispatch.model import (
+    BatchEvent,
+    BatchUpdate,
+    JobStatus,
+    JobUpdate,
+    Outlook,
+)
+
+#: What each job is expected to do; those of which nothing is known are not in it.
+Outlooks: TypeAlias = Mapping[UUID, Outlook]
+
+
+class Watch(Protocol):
+    """A watcher's side of the jobs that it watches."""
+
+    @property
+    def keys(self) -> Collection[UUID]:
+        """The jobs of which it has not been told the end."""
+
+    def update(
+        self, rows: Iterable[JobRow], outlooks: Outlooks | None
+    ) -> JobUpdate | BatchUpdate | None:
+        """What to tell, if anything.
+
+        Args:
+            rows: Those of its jobs that have changed, or may have.
+            outlooks: Of all jobs, if they have been looked at anew.
+        """
+
+
+@dataclass(kw_only=True)
+class JobWatch:
+    """Watches one job.
+
+    Attributes:
+        job_id: The job.
+        seen: Number of the last event that was told.
+    """
+
+    job_id: UUID
+    seen: int = 0
+    _row: JobRow | None = None
+    _points_done: int = -1
+    _outlook: Outlook = Outlook()
+
+    @property
+    def keys(self) -> Collection[UUID]:
+        """The job, until its end was told."""
+        ended = self._row is not None and self._row.status.is_final
+        return () if ended else (self.job_id,)
+
+    def update(self, rows: Iterable[JobRow], outlooks: Outlooks | None) -> JobUpdate | None:
+        """The job as it is now, if anything about it is new."""
+        fresh = next(iter(rows), self._row)
+        if fresh is None:
+            return None
+        events = tuple(each for each in events_of(fresh) if each.number > self.seen)
+        outlook = self._outlook if outlooks is None else outlooks.get(self.job_id, Outlook())
+        if fresh.status.is_final:
+            outlook = Outlook()
+        first = self._row is None
+        if not (
+            first or events or fresh.points_done != self._points_done or outlook != self._outlook
+        ):
+            return None
+        self._row, self._outlook, self._points_done = fresh, outlook, fresh.points_done
+        self.seen = max([self.seen, *(each.number for each in events)])
+        return JobUpdate(job=replace(info_of(fresh), events=()), events=events, outlook=outlook)
+
+
+class BatchWatch:
+    """Watches the jobs of a batch.
+
+    Args:
+        batch: The batch.
+        jobs: Its jobs, by their places in it.
+        seen: Of each place, the number of the last event that was told.
+    """
+
+    def __init__(
+        self, batch: BatchRow, jobs: Mapping[UUID, int], seen: Mapping[int, int]
+    ) -> None:
+        self._batch = batch
+        self._places = jobs
+        self._seen = {key: seen.get(place, 0) for key, place in jobs.items()}
+        self._statuses: dict[UUID, JobStatus] = {}
+        self._outlook = Outlook()
+        self._told = False
+
+    @property
+    def keys(self) -> Collection[UUID]:
+        """The jobs of which the end was not told."""
+        ended = {key for key, status in self._statuses.items() if status.is_final}
+        return self._places.keys() - ended
+
+    def gone(self, keys: Iterable[UUID]) -> None:
+        """Forgets jobs that were deleted."""
+        places = dict(self._places)
+        for key in keys:
+            places.pop(key, None)
+            self._statuses.pop(key, None)
+        self._places = places
+
+    def update(self, rows: Iterable[JobRow], outlooks: Outlooks | None) -> BatchUpdate | None:
+        """What has happened to the jobs of the batch, if anything."""
+        events: list[BatchEvent] = []
+        for row in rows:
+            self._statuses[row.id] = row.status
+            events += self._events(row)
+        if outlooks is not None:
+            outlook = self._expected(outlooks)
+        else:
+            outlook = self._outlook if self.keys else Outlook()
+        if self._told and not events and outlook == self._outlook:
+            return None
+        self._told, self._outlook = True, outlook
+        numbers = Counter(self._statuses.values())
+        return BatchUpdate(
+            batch=batch_of(self._batch, numbers), events=tuple(events), outlook=outlook
+        )
+
+    def _events(self, row: JobRow) -> Sequence[BatchEvent]:
+        fresh = [each for each in events_of(row) if each.number > self._seen[row.id]]
+        if fresh:
+            self._seen[row.id] = fresh[-1].number
+        place = self._places[row.id]
+        return [
+            BatchEvent(job_id=str(row.id), batch_index=place, event=each) for each in fresh
+        ]
+
+    def _expected(self, outlooks: Outlooks) -> Outlook:
+        """The position and start of the first job that waits, and the finish of the last one."""
+        known = [outlooks[key] for key in self.keys if key in outlooks]
+        waiting = [each for each in known if each.queue_position is not None]
+        first = min(waiting, key=lambda each: each.queue_position or 0, default=Outlook())
+        finishes = [each.finish for each in known if each.finish is not None]
+        last = max(finishes, key=lambda each: each.expected, default=None)
+        return Outlook(queue_position=first.queue_position, start=first.start, finish=last)

@@ -1,0 +1,315 @@
+"""Tells watchers of jobs what happens to them.
+
+One thread looks for all of them. It looks at once at jobs that somebody says
+have changed, and every so often at all that are watched, since whoever should
+say so may be away. A look is one question for many jobs: which of them have
+changed, and then for those.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from threading import Condition, Thread
+from time import monotonic
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from app.outlooks import OutlookSource
+from app.ports import Clock
+from app.rows import JobRow
+from app.store import Store
+from app.store_lists import Version
+from app.watches import BatchWatch, JobWatch, Outlooks, Watch
+from qdispatch.errors import BatchNotFoundError, JobNotFoundError, QDispatchError, UnavailableError
+from qdispatch.model import BatchUpdate, JobUpdate
+
+_log = logging.getLogger(__name__)
+
+# A worker says that it begins before it has claimed the job: what was said to have
+# changed and had not is looked at again after these times, in seconds.
+_AGAIN_S: Final = (0.01, 0.03, 0.1, 0.3)
+# Jobs in one question.
+_MANY: Final = 1000
+# How often outlooks are made anew, in seconds, and how many watchers may be told in one.
+_OUTLOOK_S: Final = 2.0
+_TOLD_PER_S: Final = 250
+
+#: Told of every update; then, once, of the end: None, or why it could not go on.
+Tell: TypeAlias = Callable[[JobUpdate | BatchUpdate | QDispatchError | None], None]
+
+
+@dataclass(eq=False, kw_only=True)
+class Watcher:
+    """Somebody who is told."""
+
+    tell: Tell
+    watch: Watch | None
+    """None until the batch was looked up."""
+    job_id: UUID | None = None
+    batch_id: UUID | None = None
+    seen: Sequence[int] = ()
+    """Of a batch's jobs by their places, the numbers of the last events."""
+    told: bool = False
+
+
+class Watchers:
+    """Everybody who watches jobs of one installation.
+
+    Args:
+        store: The database.
+        clock: Tells the time, to those who are told when to expect what.
+        outlooks: What jobs are expected to do.
+        interval_s: How often to look at all jobs that are watched.
+    """
+
+    def __init__(
+        self, *, store: Store, clock: Clock, outlooks: OutlookSource, interval_s: float
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._outlooks = outlooks
+        self._interval_s = interval_s
+        self._condition = Condition()
+        self._closed = False
+        # Guarded by the condition.
+        self._said: set[UUID] = set()
+        self._new: list[Watcher] = []
+        self._left: set[Watcher] = set()
+        # The thread's own.
+        self._of_job: dict[UUID, set[Watcher]] = defaultdict(set)
+        self._versions: dict[UUID, Version] = {}
+        self._again: list[tuple[float, int, UUID]] = []
+        self._thread = Thread(target=self._run, name="watchers", daemon=True)
+
+    def start(self) -> None:
+        """Starts looking."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends all watching."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def watch_job(self, job_id: UUID, *, after: int, tell: Tell) -> Watcher:
+        """Watches a job; ``tell`` is called by another thread, and must not wait.
+
+        Args:
+            job_id: The job.
+            after: Number of the last event that is known.
+            tell: Told of what has happened since, and of the end.
+        """
+        watch = JobWatch(job_id=job_id, seen=after)
+        return self._add(Watcher(tell=tell, watch=watch, job_id=job_id))
+
+    def watch_batch(self, batch_id: UUID, *, after: Sequence[int], tell: Tell) -> Watcher:
+        """Watches the jobs of a batch; see `watch_job`.
+
+        Args:
+            batch_id: The batch.
+            after: Of each job by its place, the number of the last event that is known.
+            tell: Told of what has happened since, and of the end.
+        """
+        return self._add(Watcher(tell=tell, watch=None, batch_id=batch_id, seen=tuple(after)))
+
+    def leave(self, watcher: Watcher) -> None:
+        """Ends a watcher's watching; it may be told once more."""
+        with self._condition:
+            self._left.add(watcher)
+
+    def changed(self, job_ids: Iterable[UUID]) -> None:
+        """Says that jobs may have changed."""
+        with self._condition:
+            self._said.update(job_ids)
+            self._condition.notify()
+
+    def _add(self, watcher: Watcher) -> Watcher:
+        with self._condition:
+            self._new.append(watcher)
+            self._condition.notify()
+        return watcher
+
+    # -- the thread
+
+    def _run(self) -> None:
+        look_at = outlook_at = monotonic()
+        while True:
+            said, new, left, closed = self._next(min(look_at, self._due()))
+            if closed:
+                break
+            now = monotonic()
+            everything = now >= look_at
+            try:
+                self._forget(left)
+                self._begin(new)
+                keys = set(self._of_job) if everything else said & self._of_job.keys()
+                keys |= self._ripe(now)
+                unchanged = self._look(keys)
+                self._look_again(said & unchanged, now)
+                if everything and now >= outlook_at:
+                    self._tell_outlooks()
+                    outlook_at = now + max(_OUTLOOK_S, self._watched() / _TOLD_PER_S)
+            except UnavailableError:
+                # The store has logged it; nobody's watching ends for that.
+                with self._condition:
+                    self._new[:0] = [each for each in new if not each.told]
+                    self._said |= said
+                look_at = monotonic() + self._interval_s
+                self._pause()
+            except Exception:  # noqa: BLE001 - a defect; others are still to be told
+                _log.exception("cannot tell watchers")
+                self._pause()
+            if everything:
+                look_at = monotonic() + self._interval_s
+        for watcher in {each for some in self._of_job.values() for each in some}:
+            watcher.tell(UnavailableError("the server stops; watch again"))
+
+    def _next(
+        self, until: float
+    ) -> tuple[set[UUID], list[Watcher], set[Watcher], bool]:
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._closed or self._new or self._said & self._of_job.keys(),
+                max(0.0, until - monotonic()),
+            )
+            taken = self._said, self._new, self._left, self._closed
+            self._said, self._new, self._left = set(), [], set()
+            return taken
+
+    def _pause(self) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed, self._interval_s)
+
+    def _due(self) -> float:
+        return self._again[0][0] if self._again else float("inf")
+
+    def _ripe(self, now: float) -> set[UUID]:
+        """Jobs whose time has come to be looked at again."""
+        ripe: set[UUID] = set()
+        while self._again and self._again[0][0] <= now:
+            _, times, key = heapq.heappop(self._again)
+            ripe.add(key)
+            if times + 1 < len(_AGAIN_S):
+                heapq.heappush(self._again, (now + _AGAIN_S[times + 1], times + 1, key))
+        return ripe & self._of_job.keys()
+
+    def _look_again(self, keys: Iterable[UUID], now: float) -> None:
+        for key in keys:
+            heapq.heappush(self._again, (now + _AGAIN_S[0], 0, key))
+
+    def _begin(self, new: Sequence[Watcher]) -> None:
+        """Tells new watchers where their jobs are."""
+        for each in new:
+            if each.batch_id is not None and each.watch is None:
+                self._look_up(each, each.batch_id)
+        begun = [each for each in new if each.watch is not None]
+        for each in begun:
+            for key in each.watch.keys if each.watch else ():
+                self._of_job[key].add(each)
+        keys = {key for each in begun for key in (each.watch.keys if each.watch else ())}
+        rows = {row.id: row for row in self._rows(keys)}
+        outlooks = self._outlooks.of(rows.values(), self._clock())
+        for each in begun:
+            self._tell(each, rows, outlooks)
+            if not each.told:
+                self._end(each, JobNotFoundError(f"there is no job {each.job_id}", field="id"))
+        for row in rows.values():
+            if row.id in self._of_job:
+                self._versions[row.id] = (row.status, len(row.life), row.points_done)
+
+    def _look_up(self, watcher: Watcher, batch_id: UUID) -> None:
+        with self._store.read() as tx:
+            batch = tx.lists.batch(batch_id)
+            places = tx.lists.batch_places(batch_id)
+        if batch is None:
+            text = f"there is no batch {batch_id}"
+            watcher.tell(BatchNotFoundError(text, field="batch_id"))
+            watcher.told = True
+        else:
+            watcher.watch = BatchWatch(batch, places, dict(enumerate(watcher.seen)))
+
+    def _look(self, keys: Collection[UUID]) -> set[UUID]:
+        """Tells of those of these jobs that have changed; returns those that have not."""
+        versions: dict[UUID, Version] = {}
+        for some in _pieces(keys):
+            with self._store.read() as tx:
+                versions |= tx.lists.versions(some)
+        fresh = {key for key, each in versions.items() if each != self._versions.get(key)}
+        rows = {row.id: row for row in self._rows(fresh)}
+        for watcher in {each for key in rows for each in self._of_job[key]}:
+            self._tell(watcher, rows, None)
+        self._versions |= {key: versions[key] for key in rows if key in self._of_job}
+        self._drop_deleted(set(keys) - versions.keys())
+        return set(keys) - fresh
+
+    def _rows(self, keys: Collection[UUID]) -> list[JobRow]:
+        rows: list[JobRow] = []
+        for some in _pieces(keys):
+            with self._store.read() as tx:
+                rows += tx.jobs(some)
+        return rows
+
+    def _tell(
+        self, watcher: Watcher, rows: dict[UUID, JobRow], outlooks: Outlooks | None
+    ) -> None:
+        watch = watcher.watch
+        if watch is None:
+            return
+        before = set(watch.keys)
+        update = watch.update([rows[key] for key in before if key in rows], outlooks)
+        if update is not None:
+            watcher.told = True
+            watcher.tell(update)
+        for key in before - set(watch.keys):
+            self._release(watcher, key)
+        if watcher.told and not watch.keys:
+            watcher.tell(None)
+
+    def _tell_outlooks(self) -> None:
+        watchers = {each for some in self._of_job.values() for each in some}
+        if watchers:
+            rows = self._rows(self._of_job.keys())
+            outlooks = self._outlooks.of(rows, self._clock())
+            for each in watchers:
+                self._tell(each, {}, outlooks)
+
+    def _drop_deleted(self, keys: Iterable[UUID]) -> None:
+        for key in keys:
+            for watcher in tuple(self._of_job.get(key, ())):
+                if isinstance(watcher.watch, BatchWatch):
+                    watcher.watch.gone([key])
+                    self._release(watcher, key)
+                    self._tell(watcher, {}, None)
+                else:
+                    self._end(watcher, JobNotFoundError(f"there is no job {key}", field="id"))
+
+    def _end(self, watcher: Watcher, error: QDispatchError) -> None:
+        watcher.tell(error)
+        self._forget([watcher])
+
+    def _forget(self, watchers: Iterable[Watcher]) -> None:
+        for watcher in watchers:
+            for key in tuple(watcher.watch.keys) if watcher.watch else ():
+                self._release(watcher, key)
+
+    def _release(self, watcher: Watcher, key: UUID) -> None:
+        some = self._of_job.get(key)
+        if some is not None:
+            some.discard(watcher)
+            if not some:
+                del self._of_job[key]
+                self._versions.pop(key, None)
+
+    def _watched(self) -> int:
+        return sum(map(len, self._of_job.values()))
+
+
+def _pieces(keys: Collection[UUID]) -> Iterable[list[UUID]]:
+    every = list(keys)
+    return (every[at : at + _MANY] for at in range(0, len(every), _MANY))
