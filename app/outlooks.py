@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
-from app.estimates import Ahead, History, Load, PastRun, outlook
+from app.estimates import Ahead, History, Line, Load, PastRun, outlook
 from app.placement import WORKER_SEEN_S
 from app.rows import JobRow
 from app.store import Store
@@ -53,26 +53,29 @@ class OutlookSource:
     ) -> dict[UUID, Outlook]:
         with self._store.read() as tx:
             queue = tx.lists.queue(target, _QUEUE)
-        ahead = [_ahead(entry, now) for entry in queue]
-        places = {entry[4]: place for place, entry in enumerate(queue)}
-        waiting = _positions(queue)
+        if not slots:
+            # Nobody knows when a worker comes.
+            waiting = _positions(queue)
+            return {row.id: Outlook(queue_position=waiting.get(row.id)) for row in rows}
         history = self._history(target)
-        found = {}
-        for row in rows:
-            place = places.get(row.id, len(queue))
-            running = row.status is JobStatus.RUNNING and row.started_at is not None
-            start, finish = outlook(
-                history,
-                load=_load(row.n_qubits, row.depth, row.shots, row.n_points),
-                ahead=() if running else ahead[:place],
-                slots=slots,
-                now=now,
-                running_for_s=_seconds(row.started_at, now) if running else None,
-                points_done=row.points_done,
-            )
-            found[row.id] = Outlook(
-                queue_position=waiting.get(row.id), start=start, finish=finish
-            )
+        wanted = {row.id for row in rows}
+        found = {row.id: _running(history, row, slots, now) for row in rows if _runs(row)}
+        running = [
+            Ahead(load=_load(*entry[:4]), running_for_s=_seconds(entry[5], now))
+            for entry in queue
+            if entry[5] is not None
+        ]
+        line = Line(history, running=running, slots=slots, now=now)
+        position = 0
+        for entry in queue:
+            if entry[5] is not None:
+                continue
+            position += 1
+            load = _load(*entry[:4])
+            if entry[4] in wanted:
+                start, finish = line.outlook(load)
+                found[entry[4]] = Outlook(queue_position=position, start=start, finish=finish)
+            line.add(load)
         return found
 
     def _history(self, target: str) -> History:
@@ -94,10 +97,21 @@ def _load(n_qubits: int, depth: int, shots: int, n_points: int) -> Load:
     return Load(n_qubits=n_qubits, depth=depth, shots=shots, n_points=n_points)
 
 
-def _ahead(entry: tuple[Any, ...], now: datetime) -> Ahead:
-    started_at = entry[5]
-    running_for = None if started_at is None else _seconds(started_at, now)
-    return Ahead(load=_load(*entry[:4]), running_for_s=running_for)
+def _runs(row: JobRow) -> bool:
+    return row.status is JobStatus.RUNNING
+
+
+def _running(history: History, row: JobRow, slots: int, now: datetime) -> Outlook:
+    _, finish = outlook(
+        history,
+        load=_load(row.n_qubits, row.depth, row.shots, row.n_points),
+        ahead=(),
+        slots=slots,
+        now=now,
+        running_for_s=_seconds(row.started_at, now),
+        points_done=row.points_done,
+    )
+    return Outlook(finish=finish)
 
 
 def _run(entry: tuple[Any, ...]) -> PastRun:

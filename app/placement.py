@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
 from app.ports import Clock
@@ -38,13 +39,24 @@ class TargetLoad:
             return cls(jobs=tx.load(), workers=tx.workers(seen_after), states=tx.targets.states())
 
 
-@dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Picks targets for jobs that come at the same moment."""
+    """Picks targets for jobs that come at the same moment.
 
-    targets: Mapping[str, TargetSettings]
-    load: TargetLoad
-    placed: Counter[str] = field(default_factory=Counter)
+    Args:
+        targets: Those that there are.
+        read: Tells how busy they are; asked once, and only if a job leaves the choice.
+    """
+
+    def __init__(
+        self, targets: Mapping[str, TargetSettings], read: Callable[[], TargetLoad]
+    ) -> None:
+        self._targets = targets
+        self._read = read
+        self._placed: Counter[str] = Counter()
+
+    @cached_property
+    def _load(self) -> TargetLoad:
+        return self._read()
 
     def pick(self, spec: JobSpec) -> str:
         """The target that a job names, else the least loaded of those that fit.
@@ -53,23 +65,23 @@ class Placement:
             RequestError: There is none of that name, or none fits.
             TargetDrainedError: All that fit are drained.
         """
-        names = candidates(spec, self.targets)
+        names = candidates(spec, self._targets)
         if spec.target:
             return names[0]
         drained = TargetState.DRAINED
-        accepting = [name for name in names if self.load.states.get(name) is not drained]
+        accepting = [name for name in names if self._load.states.get(name) is not drained]
         if not accepting:
             raise drained_error(names)
         best = min(accepting, key=self._rank)
-        self.placed[best] += 1
+        self._placed[best] += 1
         return best
 
     def _rank(self, name: str) -> tuple[bool, bool, float]:
-        jobs = self.load.jobs
+        jobs = self._load.jobs
         busy = sum(jobs.get((name, each), 0) for each in (JobStatus.PENDING, JobStatus.RUNNING))
-        _, slots = self.load.workers.get(name, (0, 0))
-        per_slot = (busy + self.placed[name]) / (slots or self.targets[name].concurrency)
-        return name in self.load.states, slots == 0, per_slot
+        _, slots = self._load.workers.get(name, (0, 0))
+        per_slot = (busy + self._placed[name]) / (slots or self._targets[name].concurrency)
+        return name in self._load.states, slots == 0, per_slot
 
 
 def drained_error(names: Sequence[str]) -> TargetDrainedError:

@@ -102,9 +102,9 @@ class ListStatements:
     def versions(self, job_ids: Collection[UUID]) -> dict[UUID, Version]:
         """What changes whenever one of these jobs does, of those that there are."""
         rows = self._connection.execute(
-            sa.select(
-                JOB.c.id, JOB.c.status, sa.func.length(JOB.c.life), JOB.c.points_done
-            ).where(JOB.c.id.in_(list(job_ids)))
+            sa.select(JOB.c.id, JOB.c.status, sa.func.length(JOB.c.life), JOB.c.points_done).where(
+                JOB.c.id.in_(list(job_ids))
+            )
         )
         return {key: (status, int(length), int(points)) for key, status, length, points in rows}
 

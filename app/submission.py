@@ -180,8 +180,7 @@ class Submission:
     # -- both
 
     def _placement(self) -> Placement:
-        load = TargetLoad.read(self._store, self._clock)
-        return Placement(targets=self._settings.targets, load=load)
+        return Placement(self._settings.targets, lambda: TargetLoad.read(self._store, self._clock))
 
     def _states(self, tx: Transaction) -> Mapping[str, TargetState]:
         # Held, so that nothing is accepted after a drain was acknowledged.

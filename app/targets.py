@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.ports import Clock
 from app.placement import WORKER_SEEN_S
+from app.ports import Clock
 from app.settings import Settings
 from app.store import Store
 from qdispatch.errors import UnknownTargetError

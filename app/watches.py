@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
@@ -54,7 +54,7 @@ class JobWatch:
     seen: int = 0
     _row: JobRow | None = None
     _points_done: int = -1
-    _outlook: Outlook = Outlook()
+    _outlook: Outlook = field(default_factory=Outlook)
 
     @property
     def keys(self) -> Collection[UUID]:
@@ -90,9 +90,7 @@ class BatchWatch:
         seen: Of each place, the number of the last event that was told.
     """
 
-    def __init__(
-        self, batch: BatchRow, jobs: Mapping[UUID, int], seen: Mapping[int, int]
-    ) -> None:
+    def __init__(self, batch: BatchRow, jobs: Mapping[UUID, int], seen: Mapping[int, int]) -> None:
         self._batch = batch
         self._places = jobs
         self._seen = {key: seen.get(place, 0) for key, place in jobs.items()}
@@ -137,9 +135,7 @@ class BatchWatch:
         if fresh:
             self._seen[row.id] = fresh[-1].number
         place = self._places[row.id]
-        return [
-            BatchEvent(job_id=str(row.id), batch_index=place, event=each) for each in fresh
-        ]
+        return [BatchEvent(job_id=str(row.id), batch_index=place, event=each) for each in fresh]
 
     def _expected(self, outlooks: Outlooks) -> Outlook:
         """The position and start of the first job that waits, and the finish of the last one."""

@@ -170,9 +170,7 @@ class Watchers:
         for watcher in {each for some in self._of_job.values() for each in some}:
             watcher.tell(UnavailableError("the server stops; watch again"))
 
-    def _next(
-        self, until: float
-    ) -> tuple[set[UUID], list[Watcher], set[Watcher], bool]:
+    def _next(self, until: float) -> tuple[set[UUID], list[Watcher], set[Watcher], bool]:
         with self._condition:
             self._condition.wait_for(
                 lambda: self._closed or self._new or self._said & self._of_job.keys(),
@@ -255,9 +253,7 @@ class Watchers:
                 rows += tx.jobs(some)
         return rows
 
-    def _tell(
-        self, watcher: Watcher, rows: dict[UUID, JobRow], outlooks: Outlooks | None
-    ) -> None:
+    def _tell(self, watcher: Watcher, rows: dict[UUID, JobRow], outlooks: Outlooks | None) -> None:
         watch = watcher.watch
         if watch is None:
             return

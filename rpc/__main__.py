@@ -9,14 +9,17 @@ from threading import Event
 
 from app.database import START_PATIENCE_S, open_store
 from app.logs import set_up_logging
+from app.outlooks import OutlookSource
 from app.ports import utc_now
 from app.programs import Programs
 from app.service import JobService
 from app.settings import Settings, load_settings
+from app.watching import Watchers
 from qdispatch.errors import QDispatchError
-from rpc.server import build_server
+from rpc.server import Server
 from tasks.celery import make_celery
 from tasks.dispatch import BackgroundDispatcher
+from tasks.listen import EventListener
 
 _log = logging.getLogger(__name__)
 
@@ -25,19 +28,29 @@ def serve(settings: Settings, stop: Event) -> None:
     """Serves until ``stop`` is set."""
     store = open_store(settings, patience_s=START_PATIENCE_S)
     dispatcher = BackgroundDispatcher(make_celery(settings, results=False))
+    watchers = Watchers(
+        store=store,
+        clock=utc_now,
+        outlooks=OutlookSource(store),
+        interval_s=settings.server.watch_interval_s,
+    )
     service = JobService(
         settings=settings,
         store=store,
         programs=Programs(settings.programs),
         dispatcher=dispatcher,
         clock=utc_now,
+        changed=watchers.changed,
     )
-    server = build_server(service, settings.server)
+    server = Server(service, watchers, settings.server)
+    listener = EventListener(make_celery(settings, results=False), on_job=watchers.changed)
     dispatcher.start(on_sent=service.mark_sent)
+    listener.start()
     server.start()
     _log.info("serving on %s", settings.server.address)
     stop.wait()
     server.stop(settings.server.grace_s)
+    listener.close()
     dispatcher.close(settings.server.grace_s)
     store.close()
 

@@ -5,7 +5,7 @@ gRPC alone would answer INTERNAL, "Exception deserializing request!".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -15,39 +15,56 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from qdispatch.errors import InvalidJobError
-from rpc.errors import abort
+from rpc.errors import abort, abort_stream
 
 # Protobuf's wire type of strings, bytes and messages.
 _LENGTH_DELIMITED = 2
 
 
-class DecodingInterceptor(grpc.ServerInterceptor):
+class DecodingInterceptor(grpc.aio.ServerInterceptor):
     """Decodes requests within the call, where a failure can be explained."""
 
-    def intercept_service(
+    async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wraps the unary methods of this project's own services."""
-        handler = continuation(handler_call_details)
+    ) -> Any:
+        """Wraps the methods of this project's own services."""
+        handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or handler.unary_unary is None or "/qdispatch." not in method:
+        if handler is None or "/qdispatch." not in method:
             return handler
         # Types know no handler without one; methods of generated code have it.
         decode: Any = handler.request_deserializer
-        inner = handler.unary_unary
+        serializer = handler.response_serializer
+        if handler.unary_stream is not None:
+            stream = _decoded_stream(handler.unary_stream, decode, method)
+            return grpc.unary_stream_rpc_method_handler(stream, response_serializer=serializer)
+        call = _decoded_call(handler.unary_unary, decode, method)
+        return grpc.unary_unary_rpc_method_handler(call, response_serializer=serializer)
 
-        def unary_unary(data: bytes, context: grpc.ServicerContext) -> Any:
-            try:
-                request = decode(data)
-            except DecodeError as error:
-                abort(context, explain(data, _request_type(decode), error), method)
-            return inner(request, context)
 
-        return grpc.unary_unary_rpc_method_handler(
-            unary_unary, response_serializer=handler.response_serializer
-        )
+def _decoded_call(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
+    def call(data: bytes, context: grpc.ServicerContext) -> Any:
+        try:
+            request = decode(data)
+        except DecodeError as error:
+            abort(context, explain(data, _request_type(decode), error), method)
+        return inner(request, context)
+
+    return call
+
+
+def _decoded_stream(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
+    async def stream(data: bytes, context: Any) -> AsyncIterator[Any]:
+        try:
+            request = decode(data)
+        except DecodeError as error:
+            await abort_stream(context, explain(data, _request_type(decode), error), method)
+        async for response in inner(request, context):
+            yield response
+
+    return stream
 
 
 def _request_type(decode: Any) -> Descriptor:

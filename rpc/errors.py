@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Final, NoReturn
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
 
 import grpc
 
@@ -27,11 +28,19 @@ CODES: Final[tuple[tuple[type[errors.QDispatchError], grpc.StatusCode], ...]] = 
 )
 
 
-def abort(context: grpc.ServicerContext, error: Exception, call: str) -> NoReturn:
-    """Ends a call with the code of an error.
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """How a call ends that cannot be answered."""
+
+    code: grpc.StatusCode
+    text: str
+    metadata: tuple[tuple[str, bytes], ...] = ()
+
+
+def refusal(error: Exception, call: str) -> Refusal:
+    """How a call ends on an error.
 
     Args:
-        context: Of the call.
         error: What went wrong. One that the table does not have is a defect:
             it is logged, and the client is told no more than that.
         call: Names the call, with the id that it was given, in the log.
@@ -40,7 +49,23 @@ def abort(context: grpc.ServicerContext, error: Exception, call: str) -> NoRetur
         if isinstance(error, kind):
             # Also without a field: so that the client knows whose word it is.
             detail = pb.ErrorDetail(field=getattr(error, "field", "")).SerializeToString()
-            context.set_trailing_metadata(((ERROR_DETAIL_KEY, detail),))
-            context.abort(code, str(error))
+            return Refusal(code=code, text=str(error), metadata=((ERROR_DETAIL_KEY, detail),))
     _log.error("%s failed", call, exc_info=error)
-    context.abort(grpc.StatusCode.INTERNAL, "a defect of the service; its log has the details")
+    return Refusal(
+        code=grpc.StatusCode.INTERNAL, text="a defect of the service; its log has the details"
+    )
+
+
+def abort(context: grpc.ServicerContext, error: Exception, call: str) -> NoReturn:
+    """Ends a call with the code of an error; see `refusal`."""
+    end = refusal(error, call)
+    context.set_trailing_metadata(end.metadata)
+    context.abort(end.code, end.text)
+
+
+async def abort_stream(
+    context: grpc.aio.ServicerContext[Any, Any], error: Exception, call: str
+) -> NoReturn:
+    """Ends a stream with the code of an error; see `refusal`."""
+    end = refusal(error, call)
+    await context.abort(end.code, end.text, end.metadata)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
 
 import grpc
 
+from app.ids import parse_batch_id, parse_job_id
 from app.service import JobService
+from app.watching import Tell, Watcher, Watchers
 from qdispatch.codec import VERDICT, decode_spec, encode_cancellation, encode_job, encode_target
-from qdispatch.errors import TooLargeError
+from qdispatch.errors import InvalidJobError, TooLargeError
+from qdispatch.model import BatchUpdate, JobSpec, JobUpdate
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
-from rpc.errors import abort
+from qdispatch.watch_codec import (
+    decode_filter,
+    encode_batch,
+    encode_batch_update,
+    encode_job_update,
+)
+from rpc.errors import abort, abort_stream
+from rpc.pieces import pieces
+from rpc.watch import Mailbox
 
 T = TypeVar("T")
 
@@ -22,11 +35,22 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
 
     Args:
         service: The core.
+        watchers: Those who watch jobs.
+        calls: Where streams have the core work.
         max_result_bytes: The most that the results in one answer may take.
     """
 
-    def __init__(self, service: JobService, *, max_result_bytes: int) -> None:
+    def __init__(
+        self,
+        service: JobService,
+        watchers: Watchers,
+        *,
+        calls: Executor,
+        max_result_bytes: int,
+    ) -> None:
         self._service = service
+        self._watchers = watchers
+        self._calls = calls
         self._max_result_bytes = max_result_bytes
 
     def CreateJob(  # noqa: N802
@@ -47,8 +71,9 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         """Reads a job."""
 
         def call() -> pb.GetJobResponse:
-            job = encode_job(self._service.get(request.id))
-            if request.include_results:
+            wants = request.include_results
+            job = encode_job(self._service.get(request.id, with_sweep=wants))
+            if wants:
                 values = self._service.results(request.id)
                 self._check_size(sum(len(value) for value in values))
                 job.results.extend(pb.Result.FromString(value) for value in values)
@@ -92,6 +117,111 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
 
         return _answer(call, context, f"DeleteJob {request.id}")
 
+    async def GetResult(  # noqa: N802
+        self, request: pb.GetResultRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.GetResultResponse]:
+        """Reads results in pieces."""
+        loop = asyncio.get_running_loop()
+        try:
+            values = await loop.run_in_executor(self._calls, self._service.results, request.id)
+            for piece in pieces(values, request.offset):
+                yield piece
+        except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
+            await abort_stream(context, error, f"GetResult {request.id}")
+
+    def ListJobs(  # noqa: N802
+        self, request: pb.ListJobsRequest, context: grpc.ServicerContext
+    ) -> pb.ListJobsResponse:
+        """Lists jobs."""
+
+        def call() -> pb.ListJobsResponse:
+            page = self._service.page(
+                decode_filter(request), size=request.page_size, token=request.page_token
+            )
+            return pb.ListJobsResponse(
+                jobs=[encode_job(each) for each in page.jobs], next_page_token=page.next_token
+            )
+
+        return _answer(call, context, "ListJobs")
+
+    async def WatchJob(  # noqa: N802
+        self, request: pb.WatchJobRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.WatchJobResponse]:
+        """Tells of a job."""
+
+        def begin(tell: Tell) -> Watcher:
+            key = parse_job_id(request.id)
+            return self._watchers.watch_job(key, after=request.after, tell=tell)
+
+        async for update in self._watch(begin, context, f"WatchJob {request.id}"):
+            if isinstance(update, JobUpdate):
+                yield encode_job_update(update)
+
+    async def _watch(
+        self,
+        begin: Callable[[Tell], Watcher],
+        context: grpc.aio.ServicerContext[Any, Any],
+        call: str,
+    ) -> AsyncIterator[JobUpdate | BatchUpdate]:
+        mailbox = Mailbox()
+        watcher = None
+        try:
+            watcher = begin(mailbox.tell)
+            async for update in mailbox.updates():
+                yield update
+        except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
+            await abort_stream(context, error, call)
+        finally:
+            if watcher is not None:
+                self._watchers.leave(watcher)
+
+    def CreateJobs(  # noqa: N802
+        self, request: pb.CreateJobsRequest, context: grpc.ServicerContext
+    ) -> pb.CreateJobsResponse:
+        """Stores many jobs."""
+
+        def call() -> pb.CreateJobsResponse:
+            specs = [_decode_spec_at(index, spec) for index, spec in enumerate(request.specs)]
+            kept = self._service.submit_many(specs, request_id=request.request_id)
+            return pb.CreateJobsResponse(batch=encode_batch(kept.batch), job_ids=kept.job_ids)
+
+        return _answer(call, context, f"CreateJobs {request.request_id}")
+
+    def GetBatch(  # noqa: N802
+        self, request: pb.GetBatchRequest, context: grpc.ServicerContext
+    ) -> pb.GetBatchResponse:
+        """Reads how far a batch is."""
+
+        def call() -> pb.GetBatchResponse:
+            found = self._service.batch(request.id)
+            return pb.GetBatchResponse(batch=encode_batch(found.batch), job_ids=found.job_ids)
+
+        return _answer(call, context, f"GetBatch {request.id}")
+
+    def CancelBatch(  # noqa: N802
+        self, request: pb.CancelBatchRequest, context: grpc.ServicerContext
+    ) -> pb.CancelBatchResponse:
+        """Cancels a batch."""
+
+        def call() -> pb.CancelBatchResponse:
+            ends = self._service.cancel_batch(request.id)
+            return pb.CancelBatchResponse(cancellations=[encode_cancellation(end) for end in ends])
+
+        return _answer(call, context, f"CancelBatch {request.id}")
+
+    async def WatchBatch(  # noqa: N802
+        self, request: pb.WatchBatchRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.WatchBatchResponse]:
+        """Tells of a batch."""
+
+        def begin(tell: Tell) -> Watcher:
+            key = parse_batch_id(request.id)
+            return self._watchers.watch_batch(key, after=request.after, tell=tell)
+
+        async for update in self._watch(begin, context, f"WatchBatch {request.id}"):
+            if isinstance(update, BatchUpdate):
+                yield encode_batch_update(update)
+
     def ListTargets(  # noqa: N802
         self, _request: pb.ListTargetsRequest, context: grpc.ServicerContext
     ) -> pb.ListTargetsResponse:
@@ -107,8 +237,8 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         if size > self._max_result_bytes:
             raise TooLargeError(
                 f"the results take {size} bytes, and one message may carry"
-                f" {self._max_result_bytes} (server.max_message_bytes): raise the limit here"
-                " and in the client, or measure fewer qubits",
+                f" {self._max_result_bytes} (server.max_message_bytes): read them by"
+                " GetResult, which sends them in pieces",
                 field="include_results",
             )
 
@@ -118,3 +248,11 @@ def _answer(call: Callable[[], T], context: grpc.ServicerContext, name: str) -> 
         return call()
     except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
         abort(context, error, name)
+
+
+def _decode_spec_at(index: int, message: pb.JobSpec) -> JobSpec:
+    try:
+        return decode_spec(message)
+    except InvalidJobError as error:
+        field = error.field.removeprefix("spec")
+        raise InvalidJobError(error.message, field=f"specs[{index}]{field}") from error

@@ -20,6 +20,7 @@ from threading import Thread, Timer
 from typing import Final
 from uuid import UUID
 
+from app.ids import known_id
 from app.settings import TargetSettings
 from qdispatch.errors import QDispatchError, UnavailableError
 from tasks.pipe import Limits

@@ -15,12 +15,14 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs import Claim, EncodedResult, Failed, Finished
+from app.outlooks import OutlookSource
 from app.programs import Programs
 from app.service import JobService
 from app.settings import SETTINGS_VARIABLE, Settings
 from app.store import Store, make_engine
 from app.targets import TargetControl
 from app.upkeep import Upkeep
+from app.watching import Watchers
 from app.work import WorkService
 from qdispatch.model import ErrorKind, JobInfo, JobSpec, JobStatus, ProgramFormat, Result
 from qdispatch.model import ResultType as Type
@@ -116,6 +118,7 @@ class World:
     work: WorkService
     upkeep: Upkeep
     targets: TargetControl
+    watchers: Watchers
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def submit(self, **changes: Any) -> UUID:
@@ -178,6 +181,12 @@ def make_world(settings: Settings) -> World:
     clock = ManualClock()
     dispatcher = RecordingDispatcher()
     queues = ManualQueues()
+    watchers = Watchers(
+        store=store,
+        clock=clock,
+        outlooks=OutlookSource(store),
+        interval_s=settings.server.watch_interval_s,
+    )
     return World(
         settings=settings,
         store=store,
@@ -186,8 +195,14 @@ def make_world(settings: Settings) -> World:
         dispatcher=dispatcher,
         queues=queues,
         jobs=JobService(
-            settings=settings, store=store, programs=programs, dispatcher=dispatcher, clock=clock
+            settings=settings,
+            store=store,
+            programs=programs,
+            dispatcher=dispatcher,
+            clock=clock,
+            changed=watchers.changed,
         ),
+        watchers=watchers,
         work=WorkService(store=store, programs=programs, clock=clock, settings=settings.jobs),
         upkeep=Upkeep(
             settings=settings.jobs,

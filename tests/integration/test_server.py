@@ -49,7 +49,7 @@ from qdispatch.model import (
 from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
-from rpc.server import Server, build_server
+from rpc.server import Server
 from tests.world import BELL, World, bell, counts, failed, finished, make_settings
 
 Code = grpc.StatusCode
@@ -72,7 +72,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 @pytest.fixture
 def server(world: World) -> Iterator[Server]:
-    server = build_server(world.jobs, world.settings.server)
+    server = Server(world.jobs, world.watchers, world.settings.server)
     server.start()
     yield server
     server.stop(0)
@@ -394,7 +394,7 @@ def test_a_defect_is_told_to_the_log_only(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(_: object, **named: object) -> None:
         raise ZeroDivisionError("the password is 123")
 
     monkeypatch.setattr(world.jobs, "get", fail)
@@ -416,7 +416,7 @@ def test_health(channel: grpc.Channel, client: Client, server: Server) -> None:
         answer = check(health_pb2.HealthCheckRequest(service=service))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert client.is_serving()
-    server.health.enter_graceful_shutdown()
+    server.announce_stop()
     assert not client.is_serving()
 
 
@@ -442,6 +442,13 @@ def test_reflection(channel: grpc.Channel) -> None:
         "CancelJob",
         "CancelJobs",
         "DeleteJob",
+        "GetResult",
+        "ListJobs",
+        "WatchJob",
+        "CreateJobs",
+        "GetBatch",
+        "CancelBatch",
+        "WatchBatch",
         "ListTargets",
     ]
     assert service.methods_by_name["CreateJob"].input_type.fields_by_name["spec"] is not None
@@ -450,7 +457,7 @@ def test_reflection(channel: grpc.Channel) -> None:
 def test_an_address_that_is_taken_is_said(world: World, server: Server) -> None:
     taken = world.settings.server.model_copy(update={"address": f"127.0.0.1:{server.port}"})
     with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{server.port}.*another server"):
-        build_server(world.jobs, taken)
+        Server(world.jobs, world.watchers, taken)
 
 
 # -- the client library

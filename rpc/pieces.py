@@ -1,0 +1,51 @@
+"""Large results, cut to fit messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from qdispatch.v1 import qdispatch_pb2 as pb
+
+#: What one message carries, in bytes.
+PIECE_BYTES: Final = 2**20
+
+# Of ResultSet.results: field 1, length-delimited.
+_KEY: Final = b"\x0a"
+
+
+def pieces(values: Sequence[bytes], offset: int) -> Iterator[pb.GetResultResponse]:
+    """The answers that carry a ResultSet.
+
+    Args:
+        values: Its results, each a serialized qdispatch.v1.Result.
+        offset: How many bytes of the set to leave out.
+    """
+    parts = [part for value in values for part in (_KEY + _varint(len(value)), value)]
+    size = sum(map(len, parts))
+    yield pb.GetResultResponse(size=size)
+    waiting = bytearray()
+    for part in parts:
+        if offset >= len(part):
+            offset -= len(part)
+            continue
+        rest = memoryview(part)[offset:]
+        offset = 0
+        while rest:
+            room = PIECE_BYTES - len(waiting)
+            waiting += rest[:room]
+            rest = rest[room:]
+            if len(waiting) == PIECE_BYTES:
+                yield pb.GetResultResponse(data=bytes(waiting))
+                waiting.clear()
+    if waiting:
+        yield pb.GetResultResponse(data=bytes(waiting))
+
+
+def _varint(number: int) -> bytes:
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
