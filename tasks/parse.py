@@ -27,7 +27,8 @@ _REGISTERS: Final = re.compile(
 _DEFINED: Final = re.compile(r"\bgate\s+(\w+)")
 #: PennyLane exports `gphase(angle) q[0];`, which OpenQASM 2 does not have. It
 #: is read as in OpenQASM 3; which qubits it names, if any, does not matter.
-_PHASED_QUBITS: Final = re.compile(r"(\bgphase\s*\([^;{}]*\))\s*\w[^;{}()]*;")
+#: The length is bounded so that no program makes this slow.
+_PHASED_QUBITS: Final = re.compile(r"(\bgphase[ \t]*\([^;{}]{0,200}\))[ \t]*\w[^;{}()\n]*;")
 _LINE: Final = re.compile(r"<input>:(\d+)(?:,\d+)?:\s*")
 
 

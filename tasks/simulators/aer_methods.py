@@ -132,7 +132,8 @@ def statevector_bytes(circuit: Circuit, request: Request) -> int:
     need = 16 << circuit.n_qubits
     if wants_outcomes(request) and not request.shots and circuit.terminal is not None:
         need += 24 << outcome_width(circuit)
-    if circuit.terminal is not None and (wants_state(request) or wants_variances(request)):
+    of_state = wants_state(request) or (wants_variances(request) and not request.shots)
+    if of_state and circuit.terminal is not None:
         # A copy of the state, and blocks of it.
         need += 32 << circuit.n_qubits
     return need + state_bytes(circuit.n_qubits, request) + _outcomes(circuit, request)
