@@ -116,8 +116,8 @@ class _Run:
             return self._static(self._circuit.terminal)
         made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
         made.add(self._circuit.ops)
-        # Aer gives neighbouring shots of such a run neighbouring seeds, so that
-        # jobs with neighbouring seeds would share shots: a hash keeps them apart.
+        # Aer seeds neighbouring shots of such a run with neighbouring seeds, so that
+        # jobs with the seeds 3 and 4 would share all shots but one. A hash keeps them apart.
         return self._sampled(self._execute(made.built, self._request.shots, self._hashed_seed()))
 
     def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:

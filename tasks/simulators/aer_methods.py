@@ -132,11 +132,11 @@ def statevector_bytes(circuit: Circuit, request: Request) -> int:
     need = 16 << circuit.n_qubits
     if wants_outcomes(request) and not request.shots and circuit.terminal is not None:
         need += 24 << outcome_width(circuit)
-    of_state = wants_state(request) or (wants_variances(request) and not request.shots)
-    if of_state and circuit.terminal is not None:
+    need += state_bytes(circuit.n_qubits, request)
+    if wants_variances(request) and not request.shots and circuit.terminal is not None:
         # A copy of the state, and blocks of it.
         need += 32 << circuit.n_qubits
-    return need + state_bytes(circuit.n_qubits, request) + _outcomes(circuit, request)
+    return need + _outcomes(circuit, request)
 
 
 def _product_bytes(circuit: Circuit, request: Request) -> int:

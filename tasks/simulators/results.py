@@ -134,11 +134,10 @@ def _check_size(circuit: Circuit, request: Request) -> None:
 def state_bytes(n_qubits: int, request: Request) -> int:
     """Estimate of what statevector and probabilities take, in bytes.
 
-    Each is there up to three times: as an array or in a message, as bytes,
-    and encoded.
+    Each is there up to four times while it is encoded, by the measured peak.
     """
     each = {ResultType.STATEVECTOR: _AMPLITUDE, ResultType.PROBABILITIES: _PROBABILITY}
-    return sum(3 * each.get(kind, 0) for kind in request.result_types) << n_qubits
+    return sum(4 * each.get(kind, 0) for kind in request.result_types) << n_qubits
 
 
 def _measures(ops: Iterable[Op]) -> bool:

@@ -41,6 +41,17 @@ METHODS = [(name, "") for name in NAMES]
 METHODS += [("aer", "stabilizer"), ("aer", "matrix_product_state")]
 
 
+def test_neighbouring_seeds_share_no_shots(run: Run) -> None:
+    middle = "".join(f"measure q[{q}]->c[{q}];h q[{q}];" for q in range(4))
+    program = QASM2 + "qreg q[16];creg c[16];h q;" + middle + "measure q->c;"
+    first, second = (
+        list(run(program, ResultType.MEMORY, shots=40, seed=seed).results[0].memory)
+        for seed in (3, 4)
+    )
+    # Of 1,600 pairs of 65,536 outcomes.
+    assert len(set(first) & set(second)) < 5
+
+
 @pytest.mark.parametrize(("name", "method"), METHODS)
 @pytest.mark.parametrize("middle", ["", "measure q[0]->c[0];"], ids=["static", "dynamic"])
 def test_shots_are_exchangeable(name: str, method: str, middle: str) -> None:
