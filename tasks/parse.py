@@ -25,9 +25,10 @@ _REGISTERS: Final = re.compile(
     r"|(?P<new>qubit|bit)\s*\[\s*(?P<size>\d+)\s*\])"
 )
 _DEFINED: Final = re.compile(r"\bgate\s+(\w+)")
-#: PennyLane exports this line, which OpenQASM 2 does not have; outside of a
-#: gate definition it changes nothing that can be measured.
-_GLOBAL_PHASE: Final = re.compile(r"^[ \t]*gphase\s*\([^;{}]*;", re.MULTILINE)
+#: PennyLane exports `gphase(angle) q[0];`, which OpenQASM 2 does not have. It
+#: is read as in OpenQASM 3; which qubits it names, if any, does not matter.
+#: The length is bounded so that no program makes this slow.
+_PHASED_QUBITS: Final = re.compile(r"(\bgphase[ \t]*\([^;{}]{0,200}\))[ \t]*\w[^;{}()\n]*;")
 _LINE: Final = re.compile(r"<input>:(\d+)(?:,\d+)?:\s*")
 
 
@@ -111,13 +112,15 @@ def _check_nesting(text: str) -> None:
 
 def _parse_openqasm2(text: str, _max_qubits: int) -> Circuit:
     from qiskit import qasm2
+    from qiskit.circuit.library import GlobalPhaseGate
 
     # Qiskit ignores a program's own definition of a gate that it knows under
     # that name, whatever it says; so those are taken off its list.
     defined = set(_DEFINED.findall(text))
-    if "gphase" not in defined:
-        text = _GLOBAL_PHASE.sub("", text)
     known = [each for each in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if each.name not in defined]
+    if "gphase" not in defined:
+        text = _PHASED_QUBITS.sub(r"\1;", text)
+        known.append(qasm2.CustomInstruction("gphase", 1, 0, GlobalPhaseGate, builtin=True))
     try:
         source = qasm2.loads(text, include_path=(), custom_instructions=known)
     except qasm2.QASM2ParseError as error:

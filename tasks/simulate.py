@@ -142,6 +142,7 @@ def _request(spec: JobSpec, limits: Limits) -> Request:
         options=json.loads(spec.extra) if spec.extra else {},
         threads=limits.threads,
         memory_limit_bytes=limits.memory_limit_bytes,
+        max_result_bytes=limits.max_result_bytes,
     )
 
 

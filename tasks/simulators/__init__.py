@@ -44,13 +44,15 @@ class Request:
     seed: int | None
     """From 0 to 2**63 - 1, or None."""
     observables: tuple[PauliSum, ...] = ()
-    """For expval, each on at most the circuit's qubits."""
+    """For expval and variance, each on at most the circuit's qubits."""
     options: Mapping[str, object] = field(default_factory=dict)
     """The job's extra: a JSON object. Unknown keys are left alone."""
     threads: int = 1
     """OpenMP threads that the simulation may use."""
     memory_limit_bytes: int | None = None
     """What the simulation may allocate, or None for all that the machine has."""
+    max_result_bytes: int | None = None
+    """What the results may take, or None for no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)

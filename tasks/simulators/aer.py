@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import numpy as np
 from qdispatch.model import ErrorKind
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, Simulation, SimulationError, statevector
-from tasks.simulators.aer_circuit import AerCircuit, branching_pays, is_native, splits
+from tasks.simulators.aer_circuit import AerCircuit, branching_pays, is_native, reached, splits
 from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose, statevector_bytes
 from tasks.simulators.amplitudes import State
 from tasks.simulators.clifford import entropy
@@ -27,16 +27,20 @@ from tasks.simulators.outcomes import (
     pack,
 )
 from tasks.simulators.results import (
-    Pauli,
     Raw,
     check,
     dress,
-    paulis,
-    static_values,
     streams,
+    wants_measurements,
     wants_outcomes,
+    wants_shots,
+    wants_state,
     wants_values,
+    wants_variances,
 )
+from tasks.simulators.shots import from_hex
+from tasks.simulators.squares import squares
+from tasks.simulators.values import Pauli, Values, paulis, static_values
 
 #: How many measured qubits Aer's stabilizer lists the probabilities of.
 _STABILIZER_WIDTH: Final = 64
@@ -112,8 +116,9 @@ class _Run:
             return self._static(self._circuit.terminal)
         made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
         made.add(self._circuit.ops)
-        data = self._execute(made.built, self._request.shots)
-        return Raw(counts=_counts(data, self._circuit.n_clbits))
+        # Aer seeds neighbouring shots of such a run with neighbouring seeds, so that
+        # jobs with the seeds 3 and 4 would share all shots but one. A hash keeps them apart.
+        return self._sampled(self._execute(made.built, self._request.shots, self._hashed_seed()))
 
     def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
         """The seam of `tasks.simulators.statevector`."""
@@ -126,31 +131,62 @@ class _Run:
         return final
 
     def _static(self, terminal: Mapping[int, int]) -> Raw:
-        """Everything that is asked of a static circuit, in one run."""
+        """Everything that is asked of a static circuit, in one run if that is possible."""
         request, n_clbits = self._request, self._circuit.n_clbits
         made = self._new(self._circuit.n_qubits, n_clbits)
         made.add(self._circuit.gates())
-        strings = paulis(request.observables) if wants_values(request) else []
+        # A state vector's variance is computed from it; elsewhere from the square.
+        exact = not request.shots
+        from_state = wants_variances(request) and exact and self.method == STATEVECTOR
+        by_square = wants_variances(request) and not from_state
+        squared = squares(request.observables) if by_square else ()
+        strings = paulis((*request.observables, *squared)) if wants_values(request) else []
         self._save_values(made.built, strings)
-        sampled = wants_outcomes(request) and request.shots > 0
-        exact = wants_outcomes(request) and not request.shots
-        if exact:
+        keeps_state = wants_state(request) or from_state
+        if keeps_state:
+            made.built.save_statevector(label="state")
+        if wants_outcomes(request) and exact:
             self._save_probabilities(made.built, measured_qubits(terminal, n_clbits))
-        if sampled:
-            for clbit, qubit in measured(terminal, n_clbits).items():
-                made.built.measure(qubit, clbit)
-        data = self._execute(made.built, request.shots if sampled else 1)
+        if wants_measurements(request) and not exact:
+            raw, data = self._sample(made, terminal, saves=keeps_state or bool(strings))
+        else:
+            raw, data = Raw(), self._execute(made.built, 1)
         means: dict[Pauli, float] = {
             string: min(1.0, max(-1.0, float(data[f"pauli{number}"])))
             for number, string in enumerate(strings)
         }
-        values, errors = static_values(request, means, streams(request.seed)[1])
-        return Raw(
-            counts=_counts(data, n_clbits) if sampled else None,
-            quasi=_quasi(data["quasi"], terminal, n_clbits) if exact else None,
-            values=values,
-            errors=errors,
-        )
+        state = np.asarray(data["state"]) if "state" in data else None
+        values = Values()
+        if wants_values(request):
+            values = static_values(request, squared, means, streams(request.seed)[1])
+        if from_state and state is not None:
+            values = statevector.with_variances(values, state, request)
+        quasi = _quasi(data["quasi"], terminal, n_clbits) if "quasi" in data else None
+        return replace(raw, quasi=quasi, state=state, values=values)
+
+    def _sample(
+        self, made: AerCircuit, terminal: Mapping[int, int], *, saves: bool
+    ) -> tuple[Raw, Any]:
+        """Measures a static circuit; gives also what it saved before."""
+        circuit, shots = self._circuit, self._request.shots
+        where = measured(terminal, circuit.n_clbits)
+        data: Any = None
+        if saves and len(reached(circuit)) < circuit.n_qubits:
+            # Aer leaves out qubits that nothing measured or saved depends on, and
+            # samples differently then. Counts must not depend on what is saved.
+            data = self._execute(made.built, 1)
+            made = self._new(circuit.n_qubits, circuit.n_clbits)
+            made.add(circuit.gates())
+        for clbit, qubit in where.items():
+            made.built.measure(qubit, clbit)
+        drawn = self._execute(made.built, shots)
+        return self._sampled(drawn), drawn if data is None else data
+
+    def _sampled(self, data: Mapping[str, Any]) -> Raw:
+        """What comes of a run's measurements; Aer has its shots in a random order already."""
+        n_clbits = self._circuit.n_clbits
+        shots = from_hex(data["memory"], n_clbits) if wants_shots(self._request) else None
+        return Raw(counts=_counts(data, n_clbits), shots=shots)
 
     def _new(self, n_qubits: int, n_clbits: int) -> AerCircuit:
         return AerCircuit(self._qiskit, n_qubits, n_clbits, self.method)
@@ -180,12 +216,14 @@ class _Run:
             # As a dict, Aer would drop probabilities around 1e-9.
             built.save_probabilities(qubits, label="quasi")
 
-    def _execute(self, built: Any, shots: int) -> Any:
+    def _execute(self, built: Any, shots: int, seed: int | None = None) -> Any:
         backend = self._aer.AerSimulator(
             method=self.method, max_parallel_threads=self._request.threads
         )
         # Aer raises nothing: a run that failed says so in its result only.
-        result = backend.run(built, shots=shots, seed_simulator=self._seed()).result()
+        memory = wants_shots(self._request)
+        seed = self._seed() if seed is None else seed
+        result = backend.run(built, shots=shots, seed_simulator=seed, memory=memory).result()
         if not result.success:
             status = str(result.status)
             kind = ErrorKind.OUT_OF_MEMORY if "memory" in status.lower() else ErrorKind.UNSUPPORTED
@@ -193,7 +231,11 @@ class _Run:
         return result.data(0)
 
     def _seed(self) -> int:
-        # Aer takes 63 bits. A hash keeps nearby seeds apart.
+        """The job's own, so that a static circuit gives the counts that Aer by itself would."""
+        return self._hashed_seed() if self._request.seed is None else self._request.seed
+
+    def _hashed_seed(self) -> int:
+        # Aer takes 63 bits.
         words = np.random.SeedSequence(self._request.seed).generate_state(1, np.uint64)
         return int(words[0]) >> 1
 

@@ -109,6 +109,15 @@ def branching_pays(circuit: Circuit, shots: int) -> bool:
     return _SHOTS_OF_A_SEGMENT * segments < shots
 
 
+def reached(circuit: Circuit) -> set[int]:
+    """The qubits that the measurements of a static circuit may depend on."""
+    found = set((circuit.terminal or {}).values())
+    for gate in reversed(tuple(circuit.gates())):
+        if not found.isdisjoint(gate.qubits):
+            found.update(gate.qubits)
+    return found
+
+
 def splits(circuit: Circuit) -> int:
     """Measurements and resets in mid-circuit, both arms of a branch counted."""
     return _splits(split_terminal(circuit.ops)[0])

@@ -14,7 +14,16 @@ from tasks.circuit import Branch, Circuit, Gate, Loop, Op
 from tasks.simulators import Request, SimulationError, bonds, memory
 from tasks.simulators.clifford import Cliffords, entropy
 from tasks.simulators.outcomes import outcome_bytes, outcome_width
-from tasks.simulators.results import fewer_outcomes, wants_outcomes
+from tasks.simulators.results import (
+    fewer_outcomes,
+    state_bytes,
+    wants_measurements,
+    wants_outcomes,
+    wants_shots,
+    wants_state,
+    wants_variances,
+)
+from tasks.simulators.shots import shot_bytes
 
 STATEVECTOR: Final = "statevector"
 STABILIZER: Final = "stabilizer"
@@ -47,7 +56,17 @@ def choose(circuit: Circuit, request: Request, *, native: bool) -> str:
             f'extra: "method" must be one of automatic, {", ".join(_NAMES)}, not {wanted!r}',
         )
     if not native:
-        return _branching(circuit, request, wanted)
+        return _as_vector(
+            circuit,
+            request,
+            wanted,
+            "with measurements in mid-circuit, exact results, expval, loops and conditions on more"
+            " than equality need a state vector",
+        )
+    if wants_state(request):
+        return _as_vector(
+            circuit, request, wanted, "statevector and probabilities come from a state vector"
+        )
     if wanted == "automatic":
         return _automatic(circuit, request)
     if wanted == STABILIZER:
@@ -64,12 +83,11 @@ def choose(circuit: Circuit, request: Request, *, native: bool) -> str:
     return str(wanted)
 
 
-def _branching(circuit: Circuit, request: Request, wanted: object) -> str:
+def _as_vector(circuit: Circuit, request: Request, wanted: object, reason: str) -> str:
     if wanted in (STABILIZER, MPS):
         raise SimulationError(
             ErrorKind.UNSUPPORTED,
-            f"{wanted} cannot run this program: with measurements in mid-circuit, exact results,"
-            " expval, loops and conditions on more than equality need a state vector",
+            f"{wanted} cannot run this as asked: {reason}. Leave the method out",
         )
     need = statevector_bytes(circuit, request)
     what = f"a state vector of {circuit.n_qubits} qubits"
@@ -114,6 +132,10 @@ def statevector_bytes(circuit: Circuit, request: Request) -> int:
     need = 16 << circuit.n_qubits
     if wants_outcomes(request) and not request.shots and circuit.terminal is not None:
         need += 24 << outcome_width(circuit)
+    need += state_bytes(circuit.n_qubits, request)
+    if wants_variances(request) and not request.shots and circuit.terminal is not None:
+        # A copy of the state, and blocks of it.
+        need += 32 << circuit.n_qubits
     return need + _outcomes(circuit, request)
 
 
@@ -130,10 +152,15 @@ def _advice(circuit: Circuit, request: Request, otherwise: str = memory.FEWER_QU
 
 def _outcomes(circuit: Circuit, request: Request, width: int | None = None) -> int:
     """What Aer samples, a bit for each measured one and bookkeeping, and its outcomes."""
-    if not wants_outcomes(request):
+    if not wants_measurements(request):
         return 0
     width = outcome_width(circuit) if width is None else width
     sample = request.shots * (64 + max(circuit.n_qubits, circuit.n_clbits) // 8)
+    if wants_shots(request):
+        # Each is a string of hexadecimal digits as well, here and in Aer.
+        sample += request.shots * (160 + circuit.n_clbits) + shot_bytes(
+            circuit.n_clbits, request.shots
+        )
     return sample + outcome_bytes(width, circuit.n_clbits, request.shots)
 
 

@@ -9,7 +9,7 @@ the size of the state is allocated unless it is returned.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -105,6 +105,31 @@ def sample(state: State, shots: int, rng: np.random.Generator) -> Indices:
     return drawn
 
 
+def normalised(state: State, phase: float) -> npt.NDArray[np.complex128]:
+    """The amplitudes with norm 1, turned by a global phase.
+
+    Args:
+        state: The state.
+        phase: In radians.
+
+    Returns:
+        complex128 of the same shape; a new array.
+    """
+    factor = np.exp(1j * phase) / np.sqrt(squared_norm(state))
+    result = state.astype(np.complex128)
+    result *= factor
+    return result
+
+
+def probabilities(state: State) -> Floats:
+    """The probability of each basis state; float64 of the same shape, summing to 1."""
+    result = np.empty(len(state))
+    for number, block in _blocks(state):
+        result[number * len(block) : (number + 1) * len(block)] = _squares(block)
+    result /= result.sum()
+    return result
+
+
 def expectation(state: State, paulis: Mapping[int, str]) -> float:
     """The expectation value of one Pauli string, from -1 to 1.
 
@@ -115,8 +140,7 @@ def expectation(state: State, paulis: Mapping[int, str]) -> float:
         state: The state.
         paulis: Qubit -> "X", "Y" or "Z".
     """
-    x = sum(1 << qubit for qubit, letter in paulis.items() if letter in "XY")
-    z = sum(1 << qubit for qubit, letter in paulis.items() if letter in "YZ")
+    x, z = _masks(paulis)
     phase = 1j ** sum(letter == "Y" for letter in paulis.values())
     size = min(len(state), 1 << _BLOCK_QUBITS)
     low = np.arange(size, dtype=np.int64)
@@ -131,6 +155,44 @@ def expectation(state: State, paulis: Mapping[int, str]) -> float:
         sign = -1 if (number & (z // size)).bit_count() % 2 else 1
         total += sign * np.vdot(other[flipped].astype(np.complex128) if x else wide, wide * signs)
     return min(1.0, max(-1.0, float((phase * total).real) / norm))
+
+
+def _masks(paulis: Mapping[int, str]) -> tuple[int, int]:
+    x = sum(1 << qubit for qubit, letter in paulis.items() if letter in "XY")
+    z = sum(1 << qubit for qubit, letter in paulis.items() if letter in "YZ")
+    return x, z
+
+
+def deviation(
+    state: State, terms: Iterable[tuple[Mapping[int, str], float]], centre: float
+) -> float:
+    """The expectation value of (O - centre)**2, as the squared norm of (O - centre) |state>.
+
+    With the mean of O as its centre this is the variance of O. It is never
+    negative, and needs no products of Pauli strings.
+
+    Args:
+        state: The state.
+        terms: Of O: qubit -> "X", "Y" or "Z", and the coefficient.
+        centre: A real number.
+    """
+    size = min(len(state), 1 << _BLOCK_QUBITS)
+    low = np.arange(size, dtype=np.int64)
+    strings = [(*_masks(paulis), paulis, coefficient) for paulis, coefficient in terms]
+    total = norm = 0.0
+    for number, block in _blocks(state):
+        norm += float(_squares(block).sum())
+        moved = -centre * block.astype(np.complex128)
+        for x, z, paulis, coefficient in strings:
+            partner = number ^ (x // size)
+            other = state[partner * size : (partner + 1) * size]
+            # Of <j|P: the other way round than `expectation`, hence the inverse phase.
+            factor = coefficient * (-1j) ** sum(letter == "Y" for letter in paulis.values())
+            factor *= -1 if (number & (z // size)).bit_count() % 2 else 1
+            signs = 1.0 - 2.0 * (np.bitwise_count(low & (z & (size - 1))) & 1)
+            moved += factor * signs * (other[low ^ (x & (size - 1))] if x else other)
+        total += float(_squares(moved).sum())
+    return total / norm
 
 
 def probability_of_one(state: State, qubit: int) -> float:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
+
+import numpy as np
 
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, memory
-from tasks.simulators.amplitudes import State, expectation, sample
+from tasks.simulators.amplitudes import State, deviation, expectation, sample
 from tasks.simulators.outcomes import count, distribution, outcome_bytes, outcome_width
 from tasks.simulators.results import (
     Raw,
     check,
     fewer_outcomes,
-    paulis,
-    static_values,
+    state_bytes,
     streams,
+    wants_measurements,
     wants_outcomes,
+    wants_shots,
+    wants_state,
     wants_values,
+    wants_variances,
 )
+from tasks.simulators.shots import rows, shot_bytes, shuffled
+from tasks.simulators.squares import squares
 from tasks.simulators.trajectories import Trajectories
+from tasks.simulators.values import Values, paulis, static_values, terms
 
 
 class Built:
@@ -92,30 +101,57 @@ def run(evolver: Evolver, circuit: Circuit, request: Request) -> Raw:
 def bytes_needed(evolver: Evolver, circuit: Circuit, request: Request) -> int:
     """Estimate of the peak, in bytes, beyond what the warm process holds."""
     need = evolver.peak_bytes_per_amplitude << circuit.n_qubits
+    after = evolver.state_bytes_per_amplitude << circuit.n_qubits
     if wants_outcomes(request):
         width = outcome_width(circuit)
-        after = evolver.state_bytes_per_amplitude << circuit.n_qubits
         if not request.shots:
             after += 16 << min(width, circuit.n_qubits)
         after += outcome_bytes(width, circuit.n_clbits, request.shots)
-        need = max(need, after)
+    if wants_shots(request):
+        after += shot_bytes(circuit.n_clbits, request.shots)
+    after += state_bytes(circuit.n_qubits, request)
     # Sampling and bookkeeping: a few arrays of the length of the sample.
-    return need + 64 * request.shots
+    return max(need, after) + 64 * request.shots
 
 
 def measure(state: State, circuit: Circuit, request: Request) -> Raw:
     """All results of the final state of a static circuit."""
-    terminal = circuit.terminal or {}
+    terminal, n_clbits = circuit.terminal or {}, circuit.n_clbits
     for_outcomes, for_values = streams(request.seed)
-    counts = quasi = None
-    if wants_outcomes(request):
+    counts = quasi = shots = None
+    if wants_measurements(request):
         if request.shots:
             samples = sample(state, request.shots, for_outcomes)
-            counts = count(samples, terminal, circuit.n_clbits)
+            if wants_outcomes(request):
+                counts = count(samples, terminal, n_clbits)
+            if wants_shots(request):
+                shots = shuffled(rows(samples, terminal, n_clbits, {}), for_outcomes)
         else:
-            quasi = distribution(state, terminal, circuit.n_clbits)
-    means = {}
-    if wants_values(request):
-        means = {each: expectation(state, dict(each)) for each in paulis(request.observables)}
-    values, errors = static_values(request, means, for_values)
-    return Raw(counts=counts, quasi=quasi, values=values, errors=errors)
+            quasi = distribution(state, terminal, n_clbits)
+    return Raw(
+        counts=counts,
+        quasi=quasi,
+        shots=shots,
+        state=state if wants_state(request) else None,
+        values=observe(state, request, for_values),
+    )
+
+
+def observe(state: State, request: Request, rng: np.random.Generator) -> Values:
+    """The values that are asked for, of a static circuit's final state."""
+    if not wants_values(request):
+        return Values()
+    variances = wants_variances(request)
+    squared = squares(request.observables) if variances and request.shots else ()
+    strings = paulis((*request.observables, *squared))
+    means = {each: expectation(state, dict(each)) for each in strings}
+    values = static_values(request, squared, means, rng)
+    return with_variances(values, state, request) if variances and not request.shots else values
+
+
+def with_variances(values: Values, state: State, request: Request) -> Values:
+    """Exact values with the exact variances in this state."""
+    pairs = zip(request.observables, values.means, strict=True)
+    return replace(
+        values, variances=tuple(deviation(state, terms(each), mean) for each, mean in pairs)
+    )

@@ -11,7 +11,6 @@ any simulator.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +35,7 @@ from tasks.circuit import (
 from tasks.simulators import Request, SimulationError, memory
 from tasks.simulators.amplitudes import (
     State,
+    deviation,
     expectation,
     flip,
     probability_of_one,
@@ -45,12 +45,15 @@ from tasks.simulators.amplitudes import (
 from tasks.simulators.outcomes import check_outcomes, count, distribution, merge
 from tasks.simulators.results import (
     Raw,
-    exact_values,
-    paulis,
     streams,
+    wants_measurements,
     wants_outcomes,
+    wants_shots,
     wants_values,
+    wants_variances,
 )
+from tasks.simulators.shots import Rows, rows, shuffled
+from tasks.simulators.values import Trajectory, average, exact_values, paulis, terms
 
 if TYPE_CHECKING:
     from tasks.simulators.statevector import Evolver
@@ -104,7 +107,8 @@ class Trajectories:
         self._pending: list[_Path] = []
         self._outcomes: dict[str, float] = {}
         self._paulis = paulis(request.observables) if wants_values(request) else []
-        self._trajectories: list[tuple[float, tuple[float, ...]]] = []
+        self._trajectories: list[Trajectory] = []
+        self._shots: list[Rows] = []
         self._ended = 0
         self._followed = 0.0
 
@@ -241,46 +245,44 @@ class Trajectories:
             )
         if path.state is None:
             path.state = self._evolver.evolve(None, self._circuit.n_qubits, ())
-        if wants_outcomes(self._request):
-            merge(self._outcomes, self._final_outcomes(path, path.state))
-            if not self._request.shots:
-                check_outcomes(len(self._outcomes))
+        if wants_measurements(self._request):
+            self._measure_finally(path, path.state)
         if wants_values(self._request):
-            means = {each: expectation(path.state, dict(each)) for each in self._paulis}
-            values = exact_values(self._request.observables, means)
-            self._trajectories.append((path.weight, values))
+            self._observe(path.weight, path.state)
 
-    def _final_outcomes(self, path: _Path, state: State) -> list[tuple[str, float]]:
-        n_clbits = self._circuit.n_clbits
-        if self._request.shots:
-            samples = sample(state, int(path.weight), self._rng)
-            return list(count(samples, self._terminal, n_clbits, path.bits).items())
-        found = distribution(state, self._terminal, n_clbits, path.bits)
-        return [(key, path.weight * value) for key, value in found.items()]
+    def _measure_finally(self, path: _Path, state: State) -> None:
+        n_clbits, terminal = self._circuit.n_clbits, self._terminal
+        if not self._request.shots:
+            found = distribution(state, terminal, n_clbits, path.bits)
+            merge(self._outcomes, [(key, path.weight * value) for key, value in found.items()])
+            check_outcomes(len(self._outcomes))
+            return
+        samples = sample(state, int(path.weight), self._rng)
+        if wants_outcomes(self._request):
+            merge(self._outcomes, count(samples, terminal, n_clbits, path.bits).items())
+        if wants_shots(self._request):
+            self._shots.append(rows(samples, terminal, n_clbits, path.bits))
+
+    def _observe(self, weight: float, state: State) -> None:
+        observables = self._request.observables
+        means = exact_values(
+            observables, {each: expectation(state, dict(each)) for each in self._paulis}
+        )
+        variances: tuple[float, ...] = ()
+        if wants_variances(self._request):
+            pairs = zip(observables, means, strict=True)
+            variances = tuple(deviation(state, terms(each), mean) for each, mean in pairs)
+        self._trajectories.append(Trajectory(weight, means, variances))
 
     def _raw(self) -> Raw:
-        values, errors = self._average()
+        values = average(self._trajectories, self._request.shots)
+        # The order comes last, so that counts do not depend on whether it is asked for.
+        shots = shuffled(np.concatenate(self._shots), self._rng) if self._shots else None
         if self._request.shots:
             counts = {key: int(times) for key, times in self._outcomes.items()}
-            return Raw(counts=counts, values=values, errors=errors)
+            return Raw(counts=counts, shots=shots, values=values)
         quasi = {key: value / self._followed for key, value in self._outcomes.items()}
-        return Raw(quasi=quasi, values=values, errors=errors)
-
-    def _average(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Weighted means over trajectories, and their standard errors."""
-        if not self._trajectories:
-            return (), ()
-        weights = np.array([weight for weight, _ in self._trajectories])
-        table = np.array([values for _, values in self._trajectories])
-        total = weights.sum()
-        means = weights @ table / total
-        shots = self._request.shots
-        if not shots:
-            return tuple(means.tolist()), (0.0,) * len(means)
-        if shots == 1:
-            return tuple(means.tolist()), (math.inf,) * len(means)
-        spread = weights @ (table - means) ** 2 / (shots - 1)
-        return tuple(means.tolist()), tuple(np.sqrt(spread / shots).tolist())
+        return Raw(quasi=quasi, values=values)
 
 
 def split_terminal(ops: tuple[Op, ...]) -> tuple[tuple[Op, ...], dict[int, int]]:

@@ -215,3 +215,23 @@ def test_dynamic_clifford_circuit_of_sixty_qubits() -> None:
     found = run_on("aer", program, ResultType.COUNTS, shots=200)
     assert found.method == "stabilizer"
     drawn_from(found.results[0].counts, {"0" * 60: 0.5, "1" * 58 + "01": 0.5})
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
+def test_a_seed_gives_the_counts_that_aer_alone_gives(seed: int) -> None:
+    from qiskit import qasm2
+    from qiskit_aer import AerSimulator
+
+    program = QASM2 + "qreg q[5];creg c[5];"
+    for layer in range(4):
+        program += "".join(f"u(0.{layer + 3},{q}.7,-1.{q}) q[{q}];" for q in range(5))
+        program += "".join(f"cx q[{(q + layer) % 5}],q[{(q + 2 * layer + 1) % 5}];" for q in (0, 2))
+    program += "ccx q[0],q[1],q[2];cp(0.3) q[3],q[4];"
+    program += "".join(f"measure q[{q}]->c[{q}];" for q in (3, 0, 4, 1, 2))
+    source = qasm2.loads(program, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+    options = {"shots": 2000, "seed_simulator": seed, "memory": True}
+    alone = AerSimulator(method="statevector").run(source, **options).result()
+    types = (ResultType.COUNTS, ResultType.MEMORY)
+    counts, memory = run_on("aer", program, *types, shots=2000, seed=seed).results
+    assert counts.counts == alone.get_counts()
+    assert list(memory.memory) == alone.get_memory()

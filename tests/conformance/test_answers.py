@@ -19,7 +19,13 @@ from tasks.simulate import serve
 PROGRAM = QASM2 + "qreg q[10];creg c[10];h q;measure q->c;"
 
 
-def answer(name: str, *, n_qubits: int = 10, max_result_bytes: int = 2**20) -> dict[str, Any]:
+def answer(
+    name: str,
+    *,
+    n_qubits: int = 10,
+    max_result_bytes: int = 2**20,
+    kind: ResultType = ResultType.QUASI,
+) -> dict[str, Any]:
     """The header of an engine's answer."""
     spec = JobSpec(
         program=PROGRAM,
@@ -28,7 +34,7 @@ def answer(name: str, *, n_qubits: int = 10, max_result_bytes: int = 2**20) -> d
         n_qubits=n_qubits,
         depth=2,
         target=name,
-        result_types=(ResultType.QUASI,),
+        result_types=(kind,),
         shots=0,
     )
     limits = Limits(
@@ -66,3 +72,9 @@ def test_results_that_do_not_fit_a_message_are_refused(name: str) -> None:
     assert "at most 5,000" in header["message"]
     assert "Measure fewer bits" in header["message"]
     assert "results" not in header
+
+
+def test_a_state_that_does_not_fit_a_message_is_not_simulated(name: str) -> None:
+    header = answer(name, max_result_bytes=2**14, kind=ResultType.STATEVECTOR)
+    assert header["kind"] == "unsupported"
+    assert "16.0 KiB" in header["message"]

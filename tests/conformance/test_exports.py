@@ -78,6 +78,17 @@ def test_qiskit_openqasm3(run: Run) -> None:
     same_distribution(exact(run, qasm3.dumps(measured(qiskit_circuit()))), qiskit_expected(), 3e-6)
 
 
+def test_qiskit_state_and_phase(run: Run) -> None:
+    from qiskit import qasm3
+    from qiskit.quantum_info import Statevector
+
+    # Its exporter loses the phase of some gates that it defines, such as ecr.
+    program = qasm3.dumps(qiskit_circuit())
+    (result,) = run(program, ResultType.STATEVECTOR).results
+    expected = Statevector(qasm3.loads(program)).data
+    np.testing.assert_allclose(result.statevector, expected, atol=3e-6)
+
+
 def test_qiskit_transpiled(run: Run) -> None:
     from qiskit import qasm3, transpile
     from qiskit.transpiler import CouplingMap

@@ -69,7 +69,9 @@ def observables(n_qubits: int) -> tuple[PauliSum, ...]:
 def check(run: Run, program: str, state: Statevector) -> None:
     n_qubits = state.num_qubits
     asked = observables(n_qubits)
-    (result,) = run(program, ResultType.EXPVAL, observables=asked).results
+    types = (ResultType.EXPVAL, ResultType.STATEVECTOR)
+    result, vector = run(program, *types, observables=asked).results
+    np.testing.assert_allclose(vector.statevector, state.data, atol=3e-6)
     expected = [state.expectation_value(Pauli(each.terms[0].paulis)).real for each in asked]
     np.testing.assert_allclose(result.expval, expected, atol=3e-6)
     assert result.standard_errors == (0.0,) * len(asked)
@@ -94,7 +96,9 @@ def test_stdgates(run: Run, gate: str) -> None:
     body = f"qubit[{shape[1]}] q;" + preparation(shape[1]) + call(gate, shape)
     state = Statevector(qasm3.loads(QASM3 + body))
     n_qubits = shape[1]
-    (result,) = run(QASM3 + body, ResultType.EXPVAL, observables=observables(n_qubits)).results
+    types = (ResultType.EXPVAL, ResultType.STATEVECTOR)
+    result, vector = run(QASM3 + body, *types, observables=observables(n_qubits)).results
+    np.testing.assert_allclose(vector.statevector, state.data, atol=3e-6)
     expected = [
         state.expectation_value(Pauli(each.terms[0].paulis)).real for each in observables(n_qubits)
     ]

@@ -50,6 +50,16 @@ def test_global_phase_is_collected() -> None:
     assert circuit.ops == ()
 
 
+def test_global_phase_of_openqasm2_is_collected() -> None:
+    circuit = read(QASM2 + "gate g(a) x {gphase(a/2);} qreg q[1];gphase(pi/4) q[0];g(0.5) q[0];")
+    assert circuit.global_phase == pytest.approx(pi / 4 + 0.25)
+    assert circuit.ops == ()
+    own = read(QASM2 + "gate gphase(a) x {rx(a) x;} qreg q[1];gphase(0.5) q[0];")
+    assert own.global_phase == 0
+    assert own.ops == (Gate("rx", (0,), (0.5,)),)
+    refused(QASM2 + "qreg q[1];gphase(__import__) q[0];")
+
+
 def test_conditions_keep_the_whole_register() -> None:
     circuit = read(QASM2 + "qreg q[1];creg a[1];creg c[2];if(c==2) x q[0];")
     (branch,) = circuit.ops
