@@ -18,6 +18,7 @@ CODES: Final[tuple[tuple[type[errors.QDispatchError], grpc.StatusCode], ...]] = 
     (errors.InvalidJobError, grpc.StatusCode.INVALID_ARGUMENT),
     (errors.UnknownTargetError, grpc.StatusCode.NOT_FOUND),
     (errors.JobNotFoundError, grpc.StatusCode.NOT_FOUND),
+    (errors.BatchNotFoundError, grpc.StatusCode.NOT_FOUND),
     (errors.RequestConflictError, grpc.StatusCode.ALREADY_EXISTS),
     (errors.TargetDrainedError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.JobActiveError, grpc.StatusCode.FAILED_PRECONDITION),

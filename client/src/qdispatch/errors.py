@@ -6,12 +6,14 @@ QDispatchError
 |  |- InvalidJobError      a field is wrong; `field` names it
 |  |- UnknownTargetError   no target of that name
 |  |- JobNotFoundError     no job of that id
+|  |- BatchNotFoundError   no batch of that id
 |  |- RequestConflictError the request_id stands for another job
 |  |- TargetDrainedError   the target accepts no more jobs for now
 |  |- JobActiveError       the job is not final yet, and must be for this
 |  `- TooLargeError        over a size limit; the message says which
 |- UnavailableError        nobody answered, or a part is away; try again
 |- ServerError             a defect of the service; its log tells more
+|  `- UnimplementedError   the server is older than this call; upgrade it
 |- WaitTimeoutError        the job goes on, the waiting has ended
 `- JobEndedError           there are no results; `info` tells the story
    |- JobFailedError       `info.error` says why
@@ -68,6 +70,10 @@ class JobNotFoundError(RequestError):
     """No job has that id."""
 
 
+class BatchNotFoundError(RequestError):
+    """There is no batch of that id."""
+
+
 class RequestConflictError(RequestError):
     """The request_id stands for a job with other content."""
 
@@ -92,8 +98,12 @@ class ServerError(QDispatchError):
     """A defect of the service."""
 
 
+class UnimplementedError(ServerError):
+    """The server does not offer this call: it is of an older version."""
+
+
 class WaitTimeoutError(QDispatchError, TimeoutError):
-    """The job is not final yet; it goes on."""
+    """The job, or the batch, is not final yet; it goes on."""
 
 
 class JobEndedError(QDispatchError):
