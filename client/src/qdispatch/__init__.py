@@ -16,6 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from qdispatch.async_batch import AsyncBatch as AsyncBatch
+    from qdispatch.async_client import AsyncClient as AsyncClient
+    from qdispatch.async_job import AsyncJob as AsyncJob
     from qdispatch.batch import Batch as Batch
     from qdispatch.circuits import CustomCircuit as CustomCircuit
     from qdispatch.client import Client as Client
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from qdispatch.result import PointResult as PointResult
 
 _HOMES = {
+    "AsyncBatch": "async_batch",
+    "AsyncClient": "async_client",
+    "AsyncJob": "async_job",
     "Batch": "batch",
     "Client": "client",
     "CustomCircuit": "circuits",
@@ -47,6 +53,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncBatch",
+    "AsyncClient",
+    "AsyncJob",
     "Batch",
     "Client",
     "CustomCircuit",
