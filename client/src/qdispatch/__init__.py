@@ -16,38 +16,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from qdispatch.async_batch import AsyncBatch as AsyncBatch
+    from qdispatch.async_client import AsyncClient as AsyncClient
+    from qdispatch.async_job import AsyncJob as AsyncJob
+    from qdispatch.batch import Batch as Batch
     from qdispatch.circuits import CustomCircuit as CustomCircuit
     from qdispatch.client import Client as Client
     from qdispatch.errors import QDispatchError as QDispatchError
     from qdispatch.job import Job as Job
-    from qdispatch.job import JobResult as JobResult
+    from qdispatch.model import JobSpec as JobSpec
     from qdispatch.model import JobStatus as JobStatus
     from qdispatch.model import PauliSum as PauliSum
     from qdispatch.model import PauliTerm as PauliTerm
     from qdispatch.model import ProgramFormat as ProgramFormat
     from qdispatch.model import ResultType as ResultType
+    from qdispatch.result import JobResult as JobResult
+    from qdispatch.result import PointResult as PointResult
 
 _HOMES = {
+    "AsyncBatch": "async_batch",
+    "AsyncClient": "async_client",
+    "AsyncJob": "async_job",
+    "Batch": "batch",
     "Client": "client",
     "CustomCircuit": "circuits",
     "Job": "job",
-    "JobResult": "job",
+    "JobResult": "result",
+    "JobSpec": "model",
     "JobStatus": "model",
     "PauliSum": "model",
     "PauliTerm": "model",
+    "PointResult": "result",
     "ProgramFormat": "model",
     "QDispatchError": "errors",
     "ResultType": "model",
 }
 
 __all__ = [
+    "AsyncBatch",
+    "AsyncClient",
+    "AsyncJob",
+    "Batch",
     "Client",
     "CustomCircuit",
     "Job",
     "JobResult",
+    "JobSpec",
     "JobStatus",
     "PauliSum",
     "PauliTerm",
+    "PointResult",
     "ProgramFormat",
     "QDispatchError",
     "ResultType",

@@ -2,66 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from random import uniform
-from time import monotonic, sleep
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self, TypeGuard, TypeVar
-from uuid import uuid4
+from typing import Any, Self, TypeVar, Unpack
 
-import grpc
-
-from qdispatch import errors
-from qdispatch.circuits import CircuitForm, describe
-from qdispatch.codec import (
-    ERROR_DETAIL_KEY,
-    decode_cancellation,
-    decode_job,
-    decode_target,
-    decode_verdict,
-    encode_spec,
-)
+from qdispatch import operations, preparation, watching
+from qdispatch.batch import Batch
+from qdispatch.calls import Calls
+from qdispatch.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, address_or_default
+from qdispatch.driver import Driver
+from qdispatch.filters import job_filter
 from qdispatch.job import Job
 from qdispatch.model import (
+    BatchInfo,
+    BatchUpdate,
     Cancellation,
     CancelVerdict,
     JobInfo,
     JobSpec,
-    PauliSum,
-    ResultType,
+    JobStatus,
+    JobUpdate,
+    Result,
     TargetInfo,
 )
-from qdispatch.observables import to_pauli_sum
-from qdispatch.results_codec import decode_whole_job
-from qdispatch.v1 import qdispatch_pb2 as pb
-from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
+from qdispatch.options import SubmitOptions
+from qdispatch.steps import Flow
 
-#: Where a client connects to when it is not told.
-ADDRESS_VARIABLE: Final = "QDISPATCH_ADDRESS"
-DEFAULT_ADDRESS: Final = "127.0.0.1:50051"
+__all__ = ["ADDRESS_VARIABLE", "DEFAULT_ADDRESS", "Client"]
 
-# Every call may be repeated: a submission carries its request_id. gRPC's own
-# retries end after five, in less time than a server takes to start again.
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
-# A server that never answered may not be there at all: its address may be wrong.
-_FIRST_CONTACT_S: Final = 5.0
-
-_CHANNEL: Final = (
-    # As soon as it is back, and not up to two minutes later.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    # A server that is frozen, or cut off in silence, is given up in between.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-)
-
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
+T = TypeVar("T")
 
 
 class Client:
@@ -73,7 +43,7 @@ class Client:
         timeout_s: How long one call may take, in seconds. It is repeated for
             so long while the server, or a part that it needs, is away; for 5 s
             at the most if the server has never answered.
-        max_message_bytes: The most that one answer may take, in bytes.
+        max_message_bytes: The most that one message may take, in bytes.
     """
 
     def __init__(
@@ -83,64 +53,36 @@ class Client:
         timeout_s: float = 30.0,
         max_message_bytes: int = 256 * 2**20,
     ) -> None:
-        self.address = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
-        self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(
-            self.address,
-            options=(
-                ("grpc.max_receive_message_length", max_message_bytes),
-                ("grpc.max_send_message_length", max_message_bytes),
-                *_CHANNEL,
-            ),
-        )
-        self._reached = False
-        self._stub = pb_grpc.QDispatchStub(self._channel)
+        self.address = address_or_default(address)
+        self._calls = Calls(self.address, timeout_s)
+        self._driver = Driver(self.address, max_message_bytes=max_message_bytes)
+
+    def prepare(self, circuit: object, **options: Unpack[SubmitOptions]) -> JobSpec:
+        """What `submit` would send; nothing is sent.
+
+        Args:
+            circuit: As in `submit`.
+            **options: See `SubmitOptions`.
+
+        Raises:
+            CircuitError: The circuit cannot be carried.
+            InvalidJobError: An option is wrong.
+        """
+        return preparation.prepare(circuit, **options)
 
     def submit(
-        self,
-        circuit: object,
-        *,
-        target: str = "",
-        shots: int | None = None,
-        seed: int | None = None,
-        result_types: Iterable[ResultType | str] | None = None,
-        observables: object | None = None,
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
-        extra: Mapping[str, object] | str = "",
-        time_limit_s: float | None = None,
-        tags: Iterable[str] = (),
-        request_id: str | None = None,
+        self, circuit: object, *, request_id: str | None = None, **options: Unpack[SubmitOptions]
     ) -> Job:
         """Submits a circuit and returns at once.
 
         Args:
             circuit: A Qiskit ``QuantumCircuit``, a Cirq ``Circuit``, a
                 PennyLane tape or ``QNode``, or a `CustomCircuit`.
-            target: Name of a target; empty lets the server pick the least
-                loaded one that fits.
-            shots: Samples to take; 0 means exact, where the result type
-                allows it. If not given: what the circuit itself says, else
-                1024 for counts and 0 without.
-            seed: From 0 to 2**63 - 1; makes sampled results reproducible on
-                the same target and version.
-            result_types: One or more of "counts", "quasi" and "expval". If
-                not given: what the circuit itself asks for, else expval if
-                there are observables, else counts.
-            observables: For expval: a list of observables, or just one. Each
-                is a label such as "XIZ" (the highest qubit on the left), a
-                mapping of labels to real coefficients, a list of (label,
-                coefficient) or, sparse, (letters, qubits, coefficient), a
-                `PauliSum`, or a Pauli observable of Qiskit, Cirq or
-                PennyLane. If not given: those of the circuit.
-            args: Positional arguments of a QNode.
-            kwargs: Keyword arguments of a QNode.
-            extra: Options of the simulator: an object that JSON can carry, or
-                its JSON text.
-            time_limit_s: Wall time that the run may take, in seconds.
-            tags: Free words to find the job by.
             request_id: Names this submission: repeating it returns the same
                 job. Made anew if not given.
+            **options: ``target``, ``shots``, ``seed``, ``result_types``,
+                ``observables``, ``parameters``, ``args``, ``kwargs``,
+                ``extra``, ``time_limit_s`` and ``tags``; see `SubmitOptions`.
 
         Returns:
             The job.
@@ -151,37 +93,45 @@ class Client:
             UnavailableError: The server does not answer. Whether it has the
                 job is open: submitting again with the same request_id settles it.
         """
-        form = describe(circuit, args, kwargs)
-        sums = _observables(observables, form)
-        kinds = _result_types(result_types, form, has_observables=bool(sums))
-        spec = JobSpec(
-            program=form.program,
-            program_format=form.program_format,
-            framework=form.framework,
-            n_qubits=form.n_qubits,
-            depth=form.depth,
-            target=target,
-            submission_date=datetime.now(UTC),
-            result_types=kinds,
-            shots=_shots(shots, form, kinds),
-            seed=seed,
-            # Those that the circuit brings along are of no use to other results.
-            observables=sums if ResultType.EXPVAL in kinds or observables is not None else (),
-            extra=extra if isinstance(extra, str) else json.dumps(extra),
-            time_limit_s=time_limit_s,
-            tags=tuple(tags),
-        )
+        spec = preparation.prepare(circuit, **options)
         return Job(self, self.create_job(spec, request_id=request_id))
+
+    def submit_batch(
+        self,
+        circuits: Iterable[object],
+        *,
+        request_id: str | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Batch:
+        """Submits many circuits in one call: all of them, or none.
+
+        Args:
+            circuits: Each as `submit` takes it, or a `JobSpec` of `prepare`,
+                which the options do not change.
+            request_id: Names this submission, as in `submit`.
+            **options: Of every circuit; see `SubmitOptions`.
+
+        Raises:
+            CircuitError: A circuit cannot be carried; the message says which.
+            RequestError: The server refuses a job; the message says which.
+            UnavailableError: As in `submit`.
+        """
+        specs = preparation.prepare_all(circuits, **options)
+        return Batch(self, *self.create_jobs(specs, request_id=request_id))
 
     def create_job(self, spec: JobSpec, *, request_id: str | None = None) -> JobInfo:
         """Submits a spec as it is; see `submit` for what it raises."""
-        try:
-            message = encode_spec(spec)
-        except (ValueError, TypeError) as error:
-            # Protobuf's integers are bounded, and its text is real text.
-            raise errors.InvalidJobError(f"the job cannot be sent: {error}") from error
-        request = pb.CreateJobRequest(request_id=request_id or uuid4().hex, spec=message)
-        return decode_job(self._call(self._stub.CreateJob, request).job)
+        return self._run(operations.create_job(self._calls, spec, request_id))
+
+    def create_jobs(
+        self, specs: Iterable[JobSpec], *, request_id: str | None = None
+    ) -> tuple[BatchInfo, tuple[str, ...]]:
+        """Submits specs as they are; see `submit_batch` for what it raises.
+
+        Returns:
+            The batch, and the ids of its jobs in the order of the specs.
+        """
+        return self._run(operations.create_jobs(self._calls, specs, request_id))
 
     def job(self, job_id: str) -> Job:
         """Finds a job again, also one of an earlier process.
@@ -191,15 +141,99 @@ class Client:
         """
         return Job(self, self.get_job(job_id))
 
+    def batch(self, batch_id: str) -> Batch:
+        """Finds a batch again, also one of an earlier process.
+
+        Raises:
+            BatchNotFoundError: There is none of that id.
+        """
+        return Batch(self, *self.get_batch(batch_id))
+
+    def jobs(
+        self,
+        *,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        target: str = "",
+        tag: str = "",
+        batch: str = "",
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[JobInfo]:
+        """Lists jobs, newest first; pages are read as they are needed.
+
+        Args:
+            status: One status, or several; all if not given.
+            target: Only jobs of this target.
+            tag: Only jobs with this tag.
+            batch: Only jobs of the batch of this id.
+            created_after: Only jobs created at this moment or later. A moment
+                without a time zone is one of this machine's.
+            created_before: Only jobs created before this moment.
+            limit: The most to list; None for all.
+        """
+        wanted = job_filter(
+            status=status,
+            target=target,
+            tag=tag,
+            batch=batch,
+            created_after=created_after,
+            created_before=created_before,
+        )
+        return self._iterate(operations.list_jobs(self._calls, wanted, limit))
+
     def get_job(self, job_id: str, *, include_results: bool = False) -> JobInfo:
-        """Reads a job as it is now."""
-        request = pb.GetJobRequest(id=job_id, include_results=include_results)
-        return decode_whole_job(self._call(self._stub.GetJob, request).job)
+        """Reads a job as it is now.
+
+        Args:
+            job_id: Of the job.
+            include_results: Whether to read its results in the same message,
+                which limits their size; `get_result` has no such limit.
+        """
+        return self._run(operations.get_job(self._calls, job_id, include_results=include_results))
+
+    def get_result(self, job_id: str) -> tuple[Result, ...]:
+        """Reads the results of a finished job, however large they are.
+
+        Returns:
+            One result per type and point of the job's sweep.
+        """
+        return self._run(operations.get_result(self._calls, job_id))
+
+    def get_batch(self, batch_id: str) -> tuple[BatchInfo, tuple[str, ...]]:
+        """Reads a batch as it is now.
+
+        Returns:
+            The batch, and the ids of its jobs in the order of submission,
+            without those that were deleted.
+        """
+        return self._run(operations.get_batch(self._calls, batch_id))
+
+    def watch_job(self, job_id: str, *, after: int = 0) -> Iterator[JobUpdate]:
+        """All that happens to a job, as it happens, until it is final.
+
+        The first update tells how it is now. A connection that breaks is made
+        anew, and no event is lost or told twice.
+
+        Args:
+            job_id: Of the job.
+            after: Number of the last event that is known; only later ones are told.
+        """
+        return self._iterate(watching.watch_job(self._calls, job_id, after=after))
+
+    def watch_batch(self, batch_id: str, *, after: Sequence[int] = ()) -> Iterator[BatchUpdate]:
+        """All that happens to the jobs of a batch, as it happens, until all are final.
+
+        Args:
+            batch_id: Of the batch.
+            after: Of each job, by its place in the batch, the number of the
+                last event that is known; as in `watch_job`.
+        """
+        return self._iterate(watching.watch_batch(self._calls, batch_id, after=after))
 
     def cancel_job(self, job_id: str) -> CancelVerdict:
         """Cancels a job; the verdict says what that came to."""
-        response = self._call(self._stub.CancelJob, pb.CancelJobRequest(id=job_id))
-        return decode_verdict(response.verdict)
+        return self._run(operations.cancel_job(self._calls, job_id))
 
     def cancel_jobs(self, job_ids: Iterable[str]) -> list[Cancellation]:
         """Cancels many jobs in one call, at most 10,000.
@@ -208,9 +242,15 @@ class Client:
             One verdict per id, in their order; ``not_found`` where there is no
             such job.
         """
-        request = pb.CancelJobsRequest(ids=list(job_ids))
-        response = self._call(self._stub.CancelJobs, request)
-        return [decode_cancellation(each) for each in response.cancellations]
+        return self._run(operations.cancel_jobs(self._calls, job_ids))
+
+    def cancel_batch(self, batch_id: str) -> list[Cancellation]:
+        """Cancels all jobs of a batch that are pending or running.
+
+        Returns:
+            One verdict per job, in the order of submission.
+        """
+        return self._run(operations.cancel_batch(self._calls, batch_id))
 
     def delete_job(self, job_id: str) -> None:
         """Deletes a final job with its results, for good; its request_id is free again.
@@ -220,27 +260,19 @@ class Client:
             JobNotFoundError: There is none of that id. After a call that got
                 no answer this may mean that it did its work.
         """
-        self._call(self._stub.DeleteJob, pb.DeleteJobRequest(id=job_id))
+        self._run(operations.delete_job(self._calls, job_id))
 
     def targets(self) -> list[TargetInfo]:
         """The simulators that the server offers, with their load."""
-        response = self._call(self._stub.ListTargets, pb.ListTargetsRequest())
-        return [decode_target(each) for each in response.targets]
+        return self._run(operations.targets(self._calls))
 
     def is_serving(self) -> bool:
         """Whether the server says that it is serving, by gRPC's health protocol."""
-        # An empty request asks for the server as a whole; the answer is field
-        # 1, status, with 1 for SERVING. So little needs no generated code.
-        check: Any = self._channel.unary_unary("/grpc.health.v1.Health/Check")
-        try:
-            answer: bytes = check(b"", timeout=self._timeout_s)
-        except grpc.RpcError:
-            return False
-        return answer == b"\x08\x01"
+        return self._driver.is_serving(self._calls.timeout_s)
 
     def close(self) -> None:
         """Closes the connection; jobs go on."""
-        self._channel.close()
+        self._driver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -253,97 +285,8 @@ class Client:
     ) -> None:
         self.close()
 
-    def _call(self, method: Callable[..., _Response], request: _Request) -> _Response:
-        """Calls, again and again while the server or a part of it is away."""
-        patience = self._timeout_s if self._reached else min(self._timeout_s, _FIRST_CONTACT_S)
-        started = monotonic()
-        pause = _FIRST_PAUSE_S
-        while True:
-            try:
-                answer = method(request, timeout=started + self._timeout_s - monotonic())
-            except grpc.RpcError as error:
-                self._reached |= _is_the_servers(error)
-                patience = self._timeout_s if self._reached else patience
-                # Many clients that wait for one server must not come all at once.
-                nap = uniform(pause / 2, pause)  # noqa: S311
-                away = error.code() is grpc.StatusCode.UNAVAILABLE
-                if not away or monotonic() + nap > started + patience:
-                    raise _translated(error, self.address) from error
-            else:
-                self._reached = True
-                return answer
-            sleep(nap)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+    def _run(self, flow: Flow[T]) -> T:
+        return self._driver.run(flow)
 
-
-def _observables(given: object | None, form: CircuitForm) -> tuple[PauliSum, ...]:
-    if given is None:
-        return form.observables
-    each_of = list(given) if isinstance(given, list) or _is_several(given) else [given]
-    return tuple(to_pauli_sum(each, form, index=index) for index, each in enumerate(each_of))
-
-
-def _is_several(given: object) -> TypeGuard[tuple[object, ...]]:
-    """Whether a tuple is several observables, not one (label, coefficient)."""
-    return isinstance(given, tuple) and not any(isinstance(part, int | float) for part in given)
-
-
-def _result_types(
-    given: Iterable[ResultType | str] | None, form: CircuitForm, *, has_observables: bool
-) -> tuple[ResultType, ...]:
-    if given is None:
-        if form.result_types:
-            return form.result_types
-        return (ResultType.EXPVAL,) if has_observables else (ResultType.COUNTS,)
-    names = (given,) if isinstance(given, str) else tuple(given)
-    kinds = []
-    for index, name in enumerate(names):
-        try:
-            kinds.append(ResultType(name))
-        except ValueError as error:
-            raise errors.InvalidJobError(
-                f"{name!r} is none; there are {', '.join(ResultType)}",
-                field=f"result_types[{index}]",
-            ) from error
-    return tuple(kinds)
-
-
-def _shots(given: int | None, form: CircuitForm, kinds: tuple[ResultType, ...]) -> int:
-    if given is not None:
-        return given
-    if form.shots is not None:
-        return form.shots
-    return 1024 if ResultType.COUNTS in kinds else 0
-
-
-def _is_the_servers(error: grpc.RpcError) -> bool:
-    """Whether a server has answered, if only that a part of it is away."""
-    metadata: Any = error.trailing_metadata() or ()
-    return any(key == ERROR_DETAIL_KEY for key, _ in metadata)
-
-
-def _translated(error: grpc.RpcError, address: str) -> errors.QDispatchError:
-    code, text = error.code(), error.details() or ""
-    field = ""
-    metadata: Any = error.trailing_metadata() or ()
-    for key, value in metadata:
-        if key == ERROR_DETAIL_KEY:
-            field = pb.ErrorDetail.FromString(value).field
-    text = text.removeprefix(f"{field}: ")
-    if code is grpc.StatusCode.INVALID_ARGUMENT:
-        return errors.InvalidJobError(text, field=field)
-    if code is grpc.StatusCode.NOT_FOUND:
-        if field.endswith("target"):
-            return errors.UnknownTargetError(text, field=field)
-        return errors.JobNotFoundError(text, field=field)
-    if code is grpc.StatusCode.ALREADY_EXISTS:
-        return errors.RequestConflictError(text, field=field)
-    if code is grpc.StatusCode.FAILED_PRECONDITION:
-        if field.endswith("target"):
-            return errors.TargetDrainedError(text, field=field)
-        return errors.JobActiveError(text, field=field)
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return errors.TooLargeError(text, field=field)
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-        return errors.UnavailableError(f"no answer from {address}: {text}")
-    return errors.ServerError(f"{code.name}: {text}")
+    def _iterate(self, flow: Flow[None]) -> Iterator[Any]:
+        return self._driver.iterate(flow)

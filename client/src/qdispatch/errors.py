@@ -13,6 +13,7 @@ QDispatchError
 |  `- TooLargeError        over a size limit; the message says which
 |- UnavailableError        nobody answered, or a part is away; try again
 |- ServerError             a defect of the service; its log tells more
+|  `- UnimplementedError   the server is older than this call; upgrade it
 |- WaitTimeoutError        the job goes on, the waiting has ended
 `- JobEndedError           there are no results; `info` tells the story
    |- JobFailedError       `info.error` says why
@@ -97,8 +98,12 @@ class ServerError(QDispatchError):
     """A defect of the service."""
 
 
+class UnimplementedError(ServerError):
+    """The server does not offer this call: it is of an older version."""
+
+
 class WaitTimeoutError(QDispatchError, TimeoutError):
-    """The job is not final yet; it goes on."""
+    """The job, or the batch, is not final yet; it goes on."""
 
 
 class JobEndedError(QDispatchError):

@@ -22,6 +22,8 @@ class CustomCircuit:
         n_qubits: Number of qubits that the program declares, at least 1.
         depth: Longest path through the circuit, in operations, at least 0.
         framework: What the circuit was written in; any word.
+        parameters: Names of the program's ``input`` variables, in any order;
+            OpenQASM 3 only.
 
     Raises:
         CircuitError: One of these is not as said.
@@ -32,6 +34,7 @@ class CustomCircuit:
     n_qubits: int
     depth: int
     framework: str
+    parameters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.program, str) or not self.program.strip():
@@ -49,6 +52,19 @@ class CustomCircuit:
                 raise CircuitError(f"{name} must be a whole number from {least} on, not {value!r}")
         if not isinstance(self.framework, str) or not self.framework.strip():
             raise CircuitError("framework must be a word, such as the name of a library")
+        object.__setattr__(self, "parameters", self._checked_parameters())
+
+    def _checked_parameters(self) -> tuple[str, ...]:
+        names = () if isinstance(self.parameters, str) else tuple(self.parameters)
+        sound = all(isinstance(name, str) and name.isidentifier() for name in names)
+        if isinstance(self.parameters, str) or not sound or len(set(names)) < len(names):
+            raise CircuitError(
+                "parameters must be a tuple of names of `input` variables, each once, not"
+                f" {self.parameters!r}"
+            )
+        if names and self.program_format is not ProgramFormat.OPENQASM3:
+            raise CircuitError("parameters need program_format 'openqasm3': it has `input`")
+        return names
 
 
 def describe(circuit: CustomCircuit) -> CircuitForm:
@@ -59,5 +75,7 @@ def describe(circuit: CustomCircuit) -> CircuitForm:
         framework=circuit.framework,
         n_qubits=circuit.n_qubits,
         depth=circuit.depth,
+        parameters=circuit.parameters,
+        parameter_of={name: name for name in circuit.parameters},
         qubit_of={index: index for index in range(circuit.n_qubits)},
     )

@@ -1,0 +1,109 @@
+"""Carries flows out, in an event loop."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError, current_task, sleep
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from qdispatch import channel
+from qdispatch.steps import Emit, Flow, Next, Open, Sleep, Unary
+from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
+
+T = TypeVar("T")
+
+
+class AsyncDriver:
+    """A connection, and how flows are carried out on it.
+
+    Args:
+        address: Host and port of the server.
+        max_message_bytes: The most that one message may take.
+    """
+
+    def __init__(self, address: str, *, max_message_bytes: int) -> None:
+        self._address = address
+        self._options = channel.options(max_message_bytes)
+        self._channel: grpc.aio.Channel | None = None
+        self._is_closed = False
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Carries a flow out that emits nothing."""
+        ends: list[T] = []
+        async for _ in self._steps(flow, ends):
+            pass
+        return ends[0]
+
+    def iterate(self, flow: Flow[None]) -> AsyncIterator[Any]:
+        """Hands out what a flow emits; a stream is canceled when it is left early."""
+        return self._steps(flow, [])
+
+    async def is_serving(self, timeout_s: float) -> bool:
+        """Whether the server says that it is serving."""
+        check: Any = self._connected().unary_unary(channel.HEALTH_METHOD)
+        try:
+            answer: bytes = await check(channel.HEALTH_REQUEST, timeout=timeout_s)
+        except grpc.RpcError:
+            return False
+        return answer == channel.SERVING
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        self._is_closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    def _connected(self) -> grpc.aio.Channel:
+        """The channel; made late, since it belongs to the loop that runs then."""
+        if self._is_closed:
+            raise channel.closed()
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self._address, self._options)
+        return self._channel
+
+    async def _steps(self, flow: Flow[T], ends: list[T]) -> AsyncGenerator[Any, None]:
+        """Hands out what is emitted, and adds what the flow returns to ``ends``."""
+        stub: Any = pb_grpc.QDispatchStub(self._connected())
+        stream: Any = None
+        answer: Any = None
+        failure: grpc.RpcError | None = None
+        try:
+            while True:
+                try:
+                    step = flow.send(answer) if failure is None else flow.throw(failure)
+                except StopIteration as end:
+                    ends.append(end.value)
+                    return
+                answer = failure = None
+                try:
+                    match step:
+                        case Unary(method, request, timeout_s):
+                            answer = await getattr(stub, method)(request, timeout=timeout_s)
+                        case Open(method, request, timeout_s):
+                            stream = getattr(stub, method)(request, timeout=timeout_s)
+                        case Next():
+                            message = await stream.read()
+                            answer = None if message is grpc.aio.EOF else message
+                        case Sleep(seconds):
+                            await sleep(seconds)
+                        case Emit(value):
+                            yield value
+                except grpc.RpcError as error:
+                    failure = error
+                except CancelledError:
+                    if self._is_closed and not _is_being_canceled():
+                        # gRPC says the same of a closed channel.
+                        raise channel.closed() from None
+                    raise
+        finally:
+            flow.close()
+            if stream is not None:
+                stream.cancel()
+
+
+def _is_being_canceled() -> bool:
+    task = current_task()
+    return task is not None and task.cancelling() > 0

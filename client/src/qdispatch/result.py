@@ -1,0 +1,215 @@
+"""The results of a job, as the one who submitted it reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from qdispatch.errors import QDispatchError
+from qdispatch.model import JobInfo, Result, ResultType
+
+if TYPE_CHECKING:
+    from qdispatch.arrays import Memory, Probabilities, Statevector
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PointResult:
+    """The results of one point of a sweep, or of a job without one.
+
+    Attributes:
+        index: Of the point, from 0.
+        results: One per result type.
+        parameters: The program's ``input`` variables -> their values here;
+            empty without a sweep.
+        asked_for: The result types that the job was asked for.
+    """
+
+    index: int
+    results: tuple[Result, ...]
+    parameters: Mapping[str, float]
+    asked_for: tuple[ResultType, ...]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Outcome -> number of shots; the highest classical bit is on the left."""
+        return _present(self._of(ResultType.COUNTS).counts)
+
+    @property
+    def quasi(self) -> Mapping[str, float]:
+        """Outcome -> probability; outcomes that are absent have 0."""
+        return _present(self._of(ResultType.QUASI).quasi)
+
+    @property
+    def expval(self) -> tuple[float, ...]:
+        """One expectation value per observable, in their order."""
+        return _present(self._of(ResultType.EXPVAL).expval)
+
+    @property
+    def standard_errors(self) -> tuple[float, ...]:
+        """Standard error of each expectation value; 0 where it is exact."""
+        return self._of(ResultType.EXPVAL).standard_errors or ()
+
+    @property
+    def variance(self) -> tuple[float, ...]:
+        """One variance per observable, in their order."""
+        return _present(self._of(ResultType.VARIANCE).variance)
+
+    @property
+    def memory(self) -> Memory:
+        """The outcome of each shot, in their order; an array of uint8 for numpy."""
+        return _present(self._of(ResultType.MEMORY).memory)
+
+    @property
+    def statevector(self) -> Statevector:
+        """The state before the final measurements, global phase included.
+
+        2**n_qubits amplitudes, complex128 for numpy, qubit 0 in the least
+        significant bit of the index.
+        """
+        return _present(self._of(ResultType.STATEVECTOR).statevector)
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """The probability of each basis state before the final measurements.
+
+        2**n_qubits values, float64 for numpy, qubit 0 in the least significant
+        bit of the index.
+        """
+        return _present(self._of(ResultType.PROBABILITIES).probabilities)
+
+    def __repr__(self) -> str:
+        values = [f"{each.type}={getattr(each, each.type)!r}" for each in self.results]
+        at = [f"{name}={value:g}" for name, value in self.parameters.items()]
+        return f"PointResult({', '.join((*at, *values))})"
+
+    def _of(self, kind: ResultType) -> Result:
+        for result in self.results:
+            if result.type is kind:
+                return result
+        asked = ", ".join(self.asked_for)
+        raise QDispatchError(f"the job was not asked for {kind}, only for {asked}")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class JobResult(Sequence[PointResult]):
+    """The results of a finished job: one `PointResult` per point of its sweep.
+
+    A job without a sweep has a single point, whose ``counts``, ``expval`` and
+    so on are those of the whole.
+
+    Attributes:
+        info: The job: method, timings, peak memory and all else.
+    """
+
+    info: JobInfo
+
+    @property
+    def parameters(self) -> Mapping[str, tuple[float, ...]]:
+        """The program's ``input`` variables -> their value at each point."""
+        spec = self.info.spec
+        columns = zip(*spec.parameter_values, strict=True)
+        return dict(zip(spec.parameters, columns, strict=True))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Outcome -> number of shots; the highest classical bit is on the left."""
+        return self._single("counts").counts
+
+    @property
+    def quasi(self) -> Mapping[str, float]:
+        """Outcome -> probability; outcomes that are absent have 0."""
+        return self._single("quasi").quasi
+
+    @property
+    def expval(self) -> tuple[float, ...]:
+        """One expectation value per observable, in their order."""
+        return self._single("expval").expval
+
+    @property
+    def standard_errors(self) -> tuple[float, ...]:
+        """Standard error of each expectation value; 0 where it is exact."""
+        return self._single("standard_errors").standard_errors
+
+    @property
+    def variance(self) -> tuple[float, ...]:
+        """One variance per observable, in their order."""
+        return self._single("variance").variance
+
+    @property
+    def memory(self) -> Memory:
+        """The outcome of each shot, in their order; an array of uint8 for numpy."""
+        return self._single("memory").memory
+
+    @property
+    def statevector(self) -> Statevector:
+        """The state before the final measurements; see `PointResult.statevector`."""
+        return self._single("statevector").statevector
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """The probability of each basis state; see `PointResult.probabilities`."""
+        return self._single("probabilities").probabilities
+
+    def plot(self, **options: Any) -> Any:
+        """Draws the result; needs the extra ``plot``.
+
+        Args:
+            **options: See `qdispatch.plot.plot`.
+
+        Returns:
+            The matplotlib figure.
+        """
+        from qdispatch.plot import plot
+
+        return plot(self, **options)
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    @overload
+    def __getitem__(self, index: int) -> PointResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PointResult]: ...
+    def __getitem__(self, index: int | slice) -> PointResult | Sequence[PointResult]:
+        return self._points[index]
+
+    def __repr__(self) -> str:
+        if len(self) > 1:
+            return f"<JobResult of {len(self)} points: {', '.join(self.info.spec.result_types)}>"
+        return repr(self[0]).replace("PointResult", "JobResult", 1)
+
+    @cached_property
+    def _points(self) -> tuple[PointResult, ...]:
+        spec = self.info.spec
+        n_points = len(spec.parameter_values) or self.info.n_points or 1
+        of_point: list[list[Result]] = [[] for _ in range(n_points)]
+        for result in self.info.results:
+            of_point[result.point].append(result)
+        rows = spec.parameter_values or ((),) * n_points
+        return tuple(
+            PointResult(
+                index=index,
+                results=tuple(results),
+                parameters=dict(zip(spec.parameters, row, strict=False)),
+                asked_for=spec.result_types,
+            )
+            for index, (results, row) in enumerate(zip(of_point, rows, strict=True))
+        )
+
+    def _single(self, name: str) -> PointResult:
+        if len(self) > 1:
+            raise QDispatchError(
+                f"the job has {len(self)} points; take those of one: result[k].{name}, with k"
+                f" from 0 to {len(self) - 1}"
+            )
+        return self._points[0]
+
+
+def _present(value: T | None) -> T:
+    if value is None:
+        raise QDispatchError("the server sent a result without its value")
+    return value

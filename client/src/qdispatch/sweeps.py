@@ -1,0 +1,124 @@
+"""The values of a program's parameters, point by point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from qdispatch.circuits import CircuitForm
+from qdispatch.errors import CircuitError, InvalidJobError
+
+_Values: TypeAlias = float | list[float]
+
+
+def points_of(
+    parameters: Mapping[Any, Any] | None, form: CircuitForm
+) -> tuple[tuple[float, ...], ...]:
+    """The points of a sweep.
+
+    Args:
+        parameters: As `SubmitOptions` has them; None for no sweep.
+        form: The circuit.
+
+    Returns:
+        Of each point, the value of each of the form's parameters, in their
+        order; empty without a sweep.
+
+    Raises:
+        CircuitError: The parameters are not those of the circuit.
+        InvalidJobError: The values are no finite numbers, or not equally many.
+    """
+    values = dict(_columns(parameters or {}, form))
+    if missing := [name for name in form.parameters if name not in values]:
+        raise CircuitError(
+            f"parameters without a value: {', '.join(missing)}; give them in `parameters`",
+            gate=missing[0],
+        )
+    if not values:
+        return ()
+    n_points = _length(values)
+    columns = (values[name] for name in form.parameters)
+    full = (each if isinstance(each, list) else [each] * n_points for each in columns)
+    return tuple(zip(*full, strict=True))
+
+
+def _columns(parameters: Mapping[Any, Any], form: CircuitForm) -> Iterator[tuple[str, _Values]]:
+    """Each input variable with its value, or its values."""
+    given: set[str] = set()
+    for key, value in _single(parameters, form):
+        name = form.parameter_of[key]
+        if name in given:
+            raise CircuitError(f"parameter {name} has been given twice", gate=name)
+        given.add(name)
+        yield name, _checked(_plain(value), name)
+
+
+def _single(parameters: Mapping[Any, Any], form: CircuitForm) -> Iterator[tuple[Any, Any]]:
+    """The parameters, with those of a vector one by one."""
+    for key, value in parameters.items():
+        if key in form.parameter_of:
+            yield key, value
+            continue
+        elements = [] if isinstance(key, str) or not isinstance(key, Iterable) else list(key)
+        if not any(each in form.parameter_of for each in elements):
+            known = ", ".join(form.parameters) or "none"
+            raise CircuitError(f"the circuit has no parameter {key}; it has {known}", gate=str(key))
+        for element, column in zip(elements, _split(key, value, len(elements)), strict=True):
+            if element in form.parameter_of:
+                yield element, column
+
+
+def _split(key: object, value: Any, length: int) -> list[Any]:
+    """The values of a vector's elements, of an array (length,) or (points, length)."""
+    plain = _plain(value)
+    rows = plain if isinstance(plain, list) else [plain]
+    by_point = bool(rows) and all(isinstance(row, list) for row in map(_plain, rows))
+    points = [_plain(row) for row in rows] if by_point else [rows]
+    if any(len(point) != length for point in points):
+        raise InvalidJobError(
+            f"{key} has {length} elements; give {length} numbers, or an array of shape"
+            f" (points, {length})",
+            field="parameters",
+        )
+    columns = [list(column) for column in zip(*points, strict=True)]
+    return columns if by_point else [column[0] for column in columns]
+
+
+def _plain(value: Any) -> Any:
+    """An array or a sequence as a list, a number as it is."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    is_number = hasattr(value, "__float__") or isinstance(value, str | complex)
+    return list(value) if isinstance(value, Iterable) and not is_number else value
+
+
+def _checked(value: Any, name: str) -> _Values:
+    return (
+        [_number(each, name) for each in value] if isinstance(value, list) else _number(value, name)
+    )
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidJobError(
+            f"{name} cannot be {value!r}; give a finite number, or a sequence of them",
+            field="parameters",
+        )
+    return number
+
+
+def _length(values: Mapping[str, _Values]) -> int:
+    """How many points there are."""
+    lengths = {name: len(each) for name, each in values.items() if isinstance(each, list)}
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise InvalidJobError(
+            f"each parameter needs one value for each point, and at least one; given are {shown}",
+            field="parameters",
+        )
+    return next(iter(lengths.values()), 1)

@@ -1,0 +1,87 @@
+"""A server that answers by a script, on a real socket."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from qdispatch.codec import ERROR_DETAIL_KEY
+from qdispatch.errors import RequestError
+from qdispatch.v1 import qdispatch_pb2 as pb
+
+_SERVICE = pb.DESCRIPTOR.services_by_name["QDispatch"]
+_NOT_FOUND = grpc.StatusCode.NOT_FOUND
+
+#: A message, a code to end with, a refusal with a field, what to call, or, of
+#: a stream, a list of them.
+Answer = Any
+
+
+class ScriptedServer:
+    """Answers each call by the next line of its script; the last line is said again and again.
+
+    Calls without a script are not implemented.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, Any]] = []
+        self.canceled: list[str] = []
+        self._scripts: dict[str, deque[Answer]] = {}
+        self._server = grpc.server(ThreadPoolExecutor(8))
+        handlers = {method.name: self._handler(method) for method in _SERVICE.methods}
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers),)
+        )
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.address = f"127.0.0.1:{self.port}"
+        self._server.start()
+
+    def say(self, method: str, *answers: Answer) -> None:
+        self._scripts[method] = deque(answers)
+
+    def asked(self, method: str) -> list[Any]:
+        """The requests of a method so far."""
+        return [request for name, request in self.requests if name == method]
+
+    def stop(self) -> None:
+        self._server.stop(None).wait()
+
+    def _handler(self, method: Any) -> grpc.RpcMethodHandler:
+        def answer(request: Message, context: grpc.ServicerContext) -> Any:
+            self.requests.append((method.name, request))
+            script = self._scripts.get(method.name)
+            if not script:
+                context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
+            line = script.popleft() if len(script) > 1 else script[0]
+            return _said(line, request, context)
+
+        def stream(request: Message, context: grpc.ServicerContext) -> Iterator[Any]:
+            context.add_callback(lambda: self.canceled.append(method.name))
+            lines = answer(request, context)
+            for line in lines if isinstance(lines, list) else [lines]:
+                yield _said(line, request, context)
+
+        kinds = {
+            "request_deserializer": getattr(pb, method.input_type.name).FromString,
+            "response_serializer": getattr(pb, method.output_type.name).SerializeToString,
+        }
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(stream, **kinds)
+        return grpc.unary_unary_rpc_method_handler(answer, **kinds)
+
+
+def _said(line: Answer, request: Message, context: grpc.ServicerContext) -> Any:
+    if isinstance(line, grpc.StatusCode):
+        context.abort(line, "as the script says")
+    if isinstance(line, RequestError):
+        detail = pb.ErrorDetail(field=line.field).SerializeToString()
+        context.set_trailing_metadata(((ERROR_DETAIL_KEY, detail),))
+        context.abort(_NOT_FOUND, str(line))
+    if isinstance(line, Callable):
+        return _said(line(request, context), request, context)
+    return line
