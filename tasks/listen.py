@@ -66,12 +66,12 @@ class EventListener:
         receiver = self._celery.events.Receiver(
             connection, handlers={"*": self._hear}, routing_key="task.#"
         )
-        with receiver.consumer_context(wakeup=False):
+        with receiver.consumer_context(wakeup=False) as (own, _, _):
             while not self._closed.is_set():
                 try:
-                    connection.drain_events(timeout=_LOOK_S)
+                    own.drain_events(timeout=_LOOK_S)
                 except TimeoutError:
-                    connection.heartbeat_check()
+                    own.heartbeat_check()
 
     def _hear(self, event: dict[str, Any]) -> None:
         key = known_id(str(event.get("uuid", "")))
