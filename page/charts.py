@@ -11,7 +11,7 @@ from typing import Final
 
 from page.formats import real
 
-WIDTH: Final = 720
+WIDTH: Final = 640
 HEIGHT: Final = 260
 LEFT: Final = 56
 RIGHT: Final = 12
@@ -23,6 +23,7 @@ MOST_BARS: Final = 32
 MOST_LINES: Final = 8
 # So few points are marked.
 _MARKED: Final = 64
+# The most intervals between ticks of the vertical axis; the other is twice as long.
 _TICKS: Final = 6
 
 
@@ -94,6 +95,11 @@ class Chart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     n_left_out: int
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    bottom: int = HEIGHT - BOTTOM
 
 
 def chart(
@@ -147,7 +153,9 @@ class _Axis:
         return self._begin + part * (self._end - self._begin)
 
     def ticks(self) -> tuple[Tick, ...]:
-        step = _round_step((self._high - self._low) / _TICKS)
+        step = _round_step(
+            (self._high - self._low) / (_TICKS if self._begin > self._end else 2 * _TICKS)
+        )
         first, last = math.ceil(self._low / step), math.floor(self._high / step)
         values = [number * step for number in range(first, last + 1)]
         return tuple(Tick(at=self.place(value), label=real(value)) for value in values)

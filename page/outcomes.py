@@ -193,7 +193,7 @@ def _expval(result: Result, detail: Detail) -> Table:
     errors = result.standard_errors or (0.0,) * len(values)
     return _table(
         "Expectation values",
-        "exact" if not any(errors) else "with their standard errors",
+        "with their standard errors" if detail.job.spec.shots else "exact",
         ("Observable", "Value", "Standard error"),
         detail,
         [(real(value), real(error)) for value, error in zip(values, errors, strict=False)],

@@ -97,7 +97,9 @@ def fill(world: World) -> Gallery:
     _workers(world)
     batch = _batch(world, source)
     _everyday(world, source)
-    canceled = world.running(target="cirq", n_qubits=24, depth=900, shots=5000).job_id
+    canceled = world.submit(target="cirq", framework="cirq", n_qubits=24, depth=900, shots=5000)
+    world.clock.advance(0.013)
+    world.claim(canceled, "cirq@node-1")
     world.clock.advance(21.4)
     world.jobs.cancel(str(canceled))
     broken = _failed(world)
@@ -250,7 +252,7 @@ def _rabi(source: random.Random, point: int, angle: float) -> Sequence[Result]:
 
 
 def _running(world: World) -> UUID:
-    claim = world.running(
+    job_id = world.submit(
         program=RABI,
         program_format=ProgramFormat.OPENQASM3,
         target="aer",
@@ -261,6 +263,8 @@ def _running(world: World) -> UUID:
         parameter_values=tuple((0.1 * at,) for at in range(200)),
         tags=("rabi", "long"),
     )
+    world.clock.advance(0.007)
+    claim = world.claim(job_id, "aer@node-1")
     with world.store.write() as tx:
         tx.progress(claim.job_id, claim.attempt, 74)
     return claim.job_id
@@ -269,8 +273,8 @@ def _running(world: World) -> UUID:
 def _batch(world: World, source: random.Random) -> UUID:
     """A batch as the database has it in mid-run."""
     batch_id = UUID(int=uuid7().int)
-    now = world.clock()
     pattern = world.submit(target="cirq", framework="cirq", n_qubits=12, depth=30, tags=("qaoa",))
+    now = world.clock()
     with world.store.read() as tx:
         first = tx.job(pattern)
     assert first is not None

@@ -11,8 +11,8 @@ import pytest
 from page.reading import MOST_PROGRAM
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus, Result, ResultType
-from tests.page.conftest import Served
-from tests.page.gallery import Gallery, stored
+from tests.page.conftest import Exhibition, Served
+from tests.page.gallery import stored
 from tests.world import BELL, World, failed, finished
 
 EVIL = '<script>alert("1")</script>'
@@ -53,10 +53,10 @@ def test_an_empty_database_is_no_error(served: Served) -> None:
         ("target=cirq&status=canceled", ["canceled"]),
     ],
 )
-def test_filters(served: Served, gallery: Gallery, query: str, names: list[str]) -> None:
-    found = listed(served.get(f"/?{query}").text)
-    expected = {str(getattr(gallery, name)) for name in names}
-    batch = set(listed(served.get(f"/batches/{gallery.batch}").text))
+def test_filters(gallery: Exhibition, query: str, names: list[str]) -> None:
+    found = listed(gallery.served.get(f"/?{query}").text)
+    expected = {str(getattr(gallery.jobs, name)) for name in names}
+    batch = set(listed(gallery.served.get(f"/batches/{gallery.jobs.batch}").text))
     assert set(found) - batch == expected
 
 
@@ -126,10 +126,10 @@ def test_a_program_file_that_is_not_there_is_told(served: Served, world: World) 
     assert "it was lost" in served.get(f"/jobs/{job_id}").text
 
 
-def test_a_job_tells_its_story(served: Served, world: World, gallery: Gallery) -> None:
-    text = plain(served.get(f"/jobs/{gallery.counts}").text)
+def test_a_job_tells_its_story(gallery: Exhibition) -> None:
+    text = plain(gallery.served.get(f"/jobs/{gallery.jobs.counts}").text)
     for part in (
-        f"Job {gallery.counts} finished",
+        f"Job {gallery.jobs.counts} finished",
         "6 qubits, depth 8, written in qiskit",
         "4,096; seed 7",
         "queued 9 ms parsing 4.3 ms simulating 32.2 ms",
@@ -139,22 +139,22 @@ def test_a_job_tells_its_story(served: Served, world: World, gallery: Gallery) -
         "Counts 4,096 shots",
     ):
         assert part in text
-    for event in world.info(gallery.counts).events:
+    for event in gallery.world.info(gallery.jobs.counts).events:
         assert event.at.strftime("%Y-%m-%d %H:%M:%S.%f") in text
 
 
-def test_why_a_job_failed_is_told(served: Served, gallery: Gallery) -> None:
-    text = plain(served.get(f"/jobs/{gallery.failed}").text)
+def test_why_a_job_failed_is_told(gallery: Exhibition) -> None:
+    text = plain(gallery.served.get(f"/jobs/{gallery.jobs.failed}").text)
     assert "out_of_memory 34 qubits need 256 GiB" in text
 
 
-def test_all_kinds_of_results_are_shown(served: Served, gallery: Gallery) -> None:
-    text = plain(served.get(f"/jobs/{gallery.everything}").text)
+def test_all_kinds_of_results_are_shown(gallery: Exhibition) -> None:
+    text = plain(gallery.served.get(f"/jobs/{gallery.jobs.everything}").text)
     for part in (
         "Counts 5 shots",
         "11 3 60.00%",
         "Quasi-probabilities of the shots, 2 outcomes",
-        "Expectation values exact",
+        "Expectation values with their standard errors",
         "ZZ + 0.5 X1 1 0",
         "Variances",
         "ZZ + 0.5 X1 0.25",
@@ -178,10 +178,8 @@ def test_a_histogram_has_the_largest_outcomes(served: Served, world: World) -> N
     assert "68 others have 2,346 shots together" in text
 
 
-def test_a_sweep_has_curves_and_a_histogram_for_each_point(
-    served: Served, gallery: Gallery
-) -> None:
-    text = served.get(f"/jobs/{gallery.sweep}?point=30").text
+def test_a_sweep_has_curves_and_a_histogram_for_each_point(gallery: Exhibition) -> None:
+    text = gallery.served.get(f"/jobs/{gallery.jobs.sweep}?point=30").text
     assert len(re.findall(r'<svg class="chart"', text)) == 2
     curve = re.findall(r'<path class="line" d="(M[^"]*)"', text)
     assert [len(path.split("L")) for path in curve] == [120] * 4
@@ -193,8 +191,8 @@ def test_a_sweep_has_curves_and_a_histogram_for_each_point(
 
 
 @pytest.mark.parametrize("point", ["120", "-1", "x"])
-def test_a_point_that_is_not_there_is_told(served: Served, gallery: Gallery, point: str) -> None:
-    assert served.get(f"/jobs/{gallery.sweep}?point={point}").code == 400
+def test_a_point_that_is_not_there_is_told(gallery: Exhibition, point: str) -> None:
+    assert gallery.served.get(f"/jobs/{gallery.jobs.sweep}?point={point}").code == 400
 
 
 def test_results_that_are_too_large_are_not_loaded(
@@ -212,19 +210,19 @@ def test_results_that_are_too_large_are_not_loaded(
 # -- targets and batches
 
 
-def test_targets_show_their_load(served: Served, gallery: Gallery) -> None:
-    text = plain(served.get("/targets").text)
+def test_targets_show_their_load(gallery: Exhibition) -> None:
+    text = plain(gallery.served.get("/targets").text)
     assert "aer active aer 100 1 1 1 of 2 1" in text
     assert re.search(r"pennylane paused since \S+ \S+ pennylane 20 none 0 0 of 0 1", text)
 
 
-def test_a_batch_shows_how_far_it_is(served: Served, gallery: Gallery) -> None:
-    text = served.get(f"/batches/{gallery.batch}").text
+def test_a_batch_shows_how_far_it_is(gallery: Exhibition) -> None:
+    text = gallery.served.get(f"/batches/{gallery.jobs.batch}").text
     assert "45 of 45 done" in plain(text)
     assert "finished 38 failed 2 canceled 3 deleted 2" in plain(text)
     assert len(listed(text)) == 43
-    assert str(gallery.batch) in served.get("/batches").text
-    assert len(listed(served.get(f"/?batch={gallery.batch}").text)) == 43
+    assert str(gallery.jobs.batch) in gallery.served.get("/batches").text
+    assert len(listed(gallery.served.get(f"/?batch={gallery.jobs.batch}").text)) == 43
 
 
 # -- what must not be
@@ -271,9 +269,9 @@ def test_every_answer_has_its_headers(served: Served, path: str) -> None:
     assert "server" not in headers
 
 
-def test_nothing_comes_from_elsewhere(served: Served, gallery: Gallery) -> None:
-    for path in ("/", f"/jobs/{gallery.sweep}", "/targets", "/static/style.css"):
-        text = served.get(path).text
+def test_nothing_comes_from_elsewhere(gallery: Exhibition) -> None:
+    for path in ("/", f"/jobs/{gallery.jobs.sweep}", "/targets", "/static/style.css"):
+        text = gallery.served.get(path).text
         assert not re.search(r"https?://|@import|url\(| style=| on\w+=", text)
 
 
