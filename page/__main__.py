@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -63,7 +64,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise SettingsError(
-            f"the page cannot listen on {host}:{port} ({error.strerror}); set page.address"
+            f"the page cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); set page.address"
         ) from error
 
 
