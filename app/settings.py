@@ -88,7 +88,7 @@ class PageSettings(_Section):
     """The page to look at jobs."""
 
     address: str = "127.0.0.1:5556"
-    hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
+    hosts: tuple[str, ...] = ("localhost",)
 
     @property
     def listens_on(self) -> tuple[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -63,8 +62,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
         raise SettingsError(
-            f"the page cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); set page.address"
+            f"the page cannot listen on {host}:{port} ({reason}); set page.address"
         ) from error
 
 

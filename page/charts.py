@@ -19,7 +19,7 @@ TOP: Final = 12
 BOTTOM: Final = 40
 
 MOST_BARS: Final = 32
-# More lines than these are no picture.
+#: More lines than these are no picture.
 MOST_LINES: Final = 8
 # So few points are marked.
 _MARKED: Final = 64
@@ -103,7 +103,11 @@ class Chart:
 
 
 def chart(
-    x_label: str, xs: Sequence[float], lines: Sequence[tuple[str, Sequence[float]]]
+    x_label: str,
+    xs: Sequence[float],
+    lines: Sequence[tuple[str, Sequence[float]]],
+    *,
+    n_left_out: int = 0,
 ) -> Chart | None:
     """A chart; None without two points to draw a line between.
 
@@ -111,9 +115,9 @@ def chart(
         x_label: What is on the horizontal axis.
         xs: Where the points are on it.
         lines: Names, each with one value a point.
+        n_left_out: How many lines there are besides.
     """
-    shown = lines[:MOST_LINES]
-    ys = [y for _, values in shown for y in values]
+    ys = [y for _, values in lines for y in values]
     if len(xs) < 2 or not all(map(math.isfinite, [*xs, *ys])) or not ys:
         return None
     across = _Axis(min(xs), max(xs), LEFT, WIDTH - RIGHT)
@@ -123,11 +127,11 @@ def chart(
         x_label=x_label,
         lines=tuple(
             _line(name, [(across.place(xs[at]), up.place(values[at])) for at in order])
-            for name, values in shown
+            for name, values in lines
         ),
         x_ticks=across.ticks(),
         y_ticks=up.ticks(),
-        n_left_out=len(lines) - len(shown),
+        n_left_out=n_left_out,
     )
 
 

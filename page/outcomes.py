@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from page.charts import Chart, Histogram, chart, histogram
+from page.charts import MOST_LINES, Chart, Histogram, chart, histogram
 from page.formats import amplitude, observable, real, whole
 from page.reading import Detail
 from qdispatch.model import Result, ResultType
@@ -67,9 +67,9 @@ def curves(detail: Detail) -> list[Curve]:
     found: list[Curve] = []
     for kind in detail.job.spec.result_types:
         results = sorted((each for each in detail.results if each.type is kind), key=_point)
-        lines = _lines(kind, results, detail)
+        names, lines = _lines(kind, results, detail)
         xs = [places[each.point] for each in results]
-        drawn = chart(label, xs, lines) if lines else None
+        drawn = chart(label, xs, lines, n_left_out=len(names) - len(lines))
         if drawn is not None:
             found.append(Curve(title=_CURVES[kind], chart=drawn))
     return found
@@ -91,17 +91,18 @@ _CURVES: Final[Mapping[ResultType, str]] = {
 
 def _lines(
     kind: ResultType, results: Sequence[Result], detail: Detail
-) -> list[tuple[str, Sequence[float]]]:
+) -> tuple[Sequence[str], Sequence[tuple[str, Sequence[float]]]]:
+    """The names of all lines, and those lines that are drawn."""
     if not results or kind not in _CURVES:
-        return []
+        return (), ()
     if kind in (ResultType.EXPVAL, ResultType.VARIANCE):
         names = [observable(each) for each in detail.job.spec.observables]
         values = [each.expval or each.variance or () for each in results]
-        if any(len(each) != len(names) for each in values):
-            return []
-        return [(name, [each[at] for each in values]) for at, name in enumerate(names)]
-    bits = range(results[0].n_bits)
-    return [(f"bit {bit}", [_ones(each, bit) for each in results]) for bit in bits]
+        shown = range(min(len(names), MOST_LINES, *map(len, values)))
+        return names, [(names[at], [each[at] for each in values]) for at in shown]
+    names = [f"bit {bit}" for bit in range(results[0].n_bits)]
+    shown = range(min(len(names), MOST_LINES))
+    return names, [(names[bit], [_ones(each, bit) for each in results]) for bit in shown]
 
 
 def _ones(result: Result, bit: int) -> float:

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
+from app.placement import WORKER_SEEN_S
 from app.ports import Clock
 from app.programs import ProgramLostError, Programs
 from app.records import batch_of, info_of, unpack_points
-from app.service import ANONYMOUS, WORKER_SEEN_S
+from app.service import ANONYMOUS
 from app.settings import Settings
 from app.store import Store
 from page.asking import Asked
@@ -24,7 +25,7 @@ T = TypeVar("T")
 _JOBS: Final = 50
 _BATCHES: Final = 20
 #: Results that take more than this, as they are stored, are not shown.
-MOST_RESULT_BYTES: Final = 16 * 2**20
+MOST_RESULT_BYTES: Final = 4 * 2**20
 #: Of a program, so many characters are shown.
 MOST_PROGRAM: Final = 100_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -51,7 +52,7 @@ def build_site(reader: Reader, *, hosts: Sequence[str]) -> ASGIApp:
 
     Args:
         reader: What it shows.
-        hosts: Names under which it answers; ``*`` is any.
+        hosts: Names under which it answers, besides addresses; ``*`` is any.
     """
     site = _Site(reader)
     return Starlette(
@@ -212,7 +213,7 @@ def _ran_s(job: JobInfo, now: Any) -> float | None:
 def _times(job: JobInfo) -> Any:
     timings = job.timings
     names = ("queued", "parsing", "simulating", "saving")
-    return slices([(name, getattr(timings, f"{name}_s") or 0.0) for name in names])
+    return slices([(name, max(getattr(timings, f"{name}_s") or 0.0, 0.0)) for name in names])
 
 
 def _shares(batch: BatchInfo) -> Any:
@@ -244,7 +245,8 @@ class _Hosts:
     """Refuses what was sent to another name.
 
     Else a foreign web site could have its visitors' browsers read this page, by
-    giving this machine's address for a name of its own (DNS rebinding).
+    giving this machine's address for a name of its own (DNS rebinding). An
+    address instead of a name is nobody else's.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
@@ -254,11 +256,22 @@ class _Hosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope.get("headers", ()))
         host = _host_name(headers.get(b"host", b"").decode("latin-1"))
-        if scope["type"] != "http" or "*" in self._hosts or host in self._hosts:
+        if scope["type"] != "http" or "*" in self._hosts or self._is_own(host):
             await self._app(scope, receive, send)
             return
         text = f"This page does not answer as {host!r}: see page.hosts in settings.toml.\n"
         await PlainTextResponse(text, 400)(scope, receive, send)
+
+    def _is_own(self, host: str) -> bool:
+        return host in self._hosts or _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_name(header: str) -> str:

@@ -4,9 +4,10 @@
 const stale = document.getElementById("stale");
 
 function take(fresh) {
+  const typing = document.activeElement?.closest("form");
   for (const part of document.querySelectorAll("[data-live]")) {
     const newer = fresh.getElementById(part.id);
-    if (newer && newer.outerHTML !== part.outerHTML && !part.contains(document.activeElement)) {
+    if (newer && newer.outerHTML !== part.outerHTML && !(typing && part.contains(typing))) {
       part.replaceWith(document.adoptNode(newer));
     }
   }

@@ -49,7 +49,7 @@ class Served:
 
 def _answer(response: urllib.error.HTTPError) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(code=response.status, headers=headers, text=response.read().decode())
+    return Answer(code=int(response.status or 0), headers=headers, text=response.read().decode())
 
 
 class Stage:

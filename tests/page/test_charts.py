@@ -53,12 +53,6 @@ def test_what_cannot_be_drawn_is_not(xs: list[float], ys: list[float]) -> None:
     assert chart("x", xs, [("f", ys)]) is None
 
 
-def test_more_lines_than_can_be_told_apart_are_left_out() -> None:
-    made = chart("x", [0, 1], [(str(at), [0.0, at]) for at in range(20)])
-    assert made is not None
-    assert (len(made.lines), made.n_left_out) == (8, 12)
-
-
 def test_slices_add_up() -> None:
     parts = slices([("a", 1), ("b", 0), ("c", 3)], whole=8)
     assert [(each.name, each.begin, each.width) for each in parts] == [

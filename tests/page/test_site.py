@@ -190,6 +190,26 @@ def test_a_sweep_has_curves_and_a_histogram_for_each_point(gallery: Exhibition) 
     assert re.search(r"11 500 100.00%", plain(text))
 
 
+def test_a_sweep_of_many_bits_has_as_many_curves_as_can_be_told_apart(
+    served: Served, world: World
+) -> None:
+    claim = world.running(
+        parameters=("a", "b"), parameter_values=((0.0, 1.0), (0.5, 1.0), (1.0, 0.0))
+    )
+    # At every second point all twelve bits are 1.
+    counts = [{"0" * 12: 5}, {"1" * 12: 5}, {"0" * 12: 5}]
+    results = [
+        Result(type=ResultType.COUNTS, point=at, n_bits=12, counts=each)
+        for at, each in enumerate(counts)
+    ]
+    world.work.finish(claim, finished(results=stored(*results)))
+    text = served.get(f"/jobs/{claim.job_id}?point=1").text
+    assert len(re.findall(r'<path class="line" d="M', text)) == 8
+    assert "4 more are not drawn" in text
+    assert "a = 0.5, b = 1" in plain(text)
+    assert ">point</text>" in text
+
+
 @pytest.mark.parametrize("point", ["120", "-1", "x"])
 def test_a_point_that_is_not_there_is_told(gallery: Exhibition, point: str) -> None:
     assert gallery.served.get(f"/jobs/{gallery.jobs.sweep}?point={point}").code == 400
@@ -292,7 +312,7 @@ def test_a_name_that_is_not_its_own_is_refused(served: Served, host: str) -> Non
     assert "page.hosts" in answer.text
 
 
-@pytest.mark.parametrize("host", ["localhost:5556", "127.0.0.1", "[::1]:5556"])
+@pytest.mark.parametrize("host", ["localhost:5556", "127.0.0.1", "[::1]:5556", "192.0.2.7"])
 def test_its_own_names_are_answered(served: Served, host: str) -> None:
     assert served.get("/", Host=host).code == 200
 
