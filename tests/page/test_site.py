@@ -10,7 +10,7 @@ import pytest
 
 from page.reading import MOST_PROGRAM
 from qdispatch.errors import UnavailableError
-from qdispatch.model import JobStatus, Result, ResultType
+from qdispatch.model import JobStatus, ProgramFormat, Result, ResultType
 from tests.page.conftest import Exhibition, Served
 from tests.page.gallery import stored
 from tests.world import BELL, World, failed, finished
@@ -194,7 +194,9 @@ def test_a_sweep_of_many_bits_has_as_many_curves_as_can_be_told_apart(
     served: Served, world: World
 ) -> None:
     claim = world.running(
-        parameters=("a", "b"), parameter_values=((0.0, 1.0), (0.5, 1.0), (1.0, 0.0))
+        program_format=ProgramFormat.OPENQASM3,
+        parameters=("a", "b"),
+        parameter_values=((0.0, 1.0), (0.5, 1.0), (1.0, 0.0)),
     )
     # At every second point all twelve bits are 1.
     counts = [{"0" * 12: 5}, {"1" * 12: 5}, {"0" * 12: 5}]
