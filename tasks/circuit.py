@@ -170,7 +170,7 @@ class Circuit:
     def __post_init__(self) -> None:
         object.__setattr__(self, "terminal", _terminal_measurements(self.ops))
 
-    def bound(self, ops: tuple[Op, ...], global_phase: float) -> Circuit:
+    def bound(self, ops: tuple[Op, ...], global_phase: Param) -> Circuit:
         """The same circuit with numbers in place of its formulas.
 
         Which measurements are terminal does not depend on them, so it is not
