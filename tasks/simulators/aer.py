@@ -18,8 +18,8 @@ from tasks.simulators import Request, Simulation, SimulationError, statevector
 from tasks.simulators.aer_circuit import (
     AerCircuit,
     branching_pays,
-    comes_in_one_run,
     is_native,
+    reached,
     splits,
 )
 from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose, statevector_bytes
@@ -132,6 +132,17 @@ class _Run:
         """What comes out of it."""
         return self._dress(self.raw())
 
+    @property
+    def in_one_run(self) -> bool:
+        """Whether a static circuit gives everything that is asked for in one run.
+
+        Aer leaves out qubits that nothing measured or saved depends on, and
+        samples differently then. Counts must not depend on what is saved.
+        """
+        saves = bool(self._strings) or wants_state(self._request)
+        whole = not (self._measures and saves)
+        return whole or len(reached(self._circuit)) == self._circuit.n_qubits
+
     def built(self) -> tuple[Any, int]:
         """A static circuit that gives everything that is asked for, and its shots."""
         made = self._saving()
@@ -171,7 +182,7 @@ class _Run:
 
     def _static(self) -> Raw:
         """Everything that is asked of a static circuit, in one run if that is possible."""
-        if not self._measures or comes_in_one_run(self._circuit, self._request):
+        if self.in_one_run:
             data = self._execute(*self.built())
             return self._read(data, data)
         saved = self._execute(self._saving().built, 1)

@@ -18,8 +18,9 @@ from typing import Any, Final, Protocol, TypeAlias
 from tasks.binding import Sweep
 from tasks.circuit import Circuit, Gate, Op
 from tasks.points import at_point
-from tasks.simulators import Request, Simulation
+from tasks.simulators import Request, Simulation, memory
 from tasks.simulators.aer_methods import SMALL, STATEVECTOR, statevector_bytes
+from tasks.simulators.results import wants_shots
 
 #: What the states and outcomes of the points of one run may take, in bytes.
 _TOGETHER_BYTES: Final = 2**26
@@ -45,6 +46,10 @@ class Run(Protocol):
     seed: int | None
     """Aer's; None leaves it to Aer."""
 
+    @property
+    def in_one_run(self) -> bool:
+        """Whether `built` gives everything that is asked for."""
+
     def simulation(self) -> Simulation:
         """What comes out when it is run alone."""
 
@@ -69,6 +74,7 @@ def runs_together(circuit: Circuit, request: Request) -> bool:
         circuit.terminal is not None
         and circuit.n_qubits <= SMALL
         and wanted in ("automatic", STATEVECTOR)
+        and memory.fits(statevector_bytes(circuit, request), request.memory_limit_bytes)
     )
 
 
@@ -110,12 +116,14 @@ class _Template:
         parameters = [Parameter(f"column{place}") for place in range(sweep.n_columns)]
         circuit = sweep.bound(parameters)
         circuit = circuit.bound(tuple(map(_bindable, circuit.ops)), circuit.global_phase)
-        self._built, self._shots = make_run(circuit, request).built()
+        run = make_run(circuit, request)
+        self._built, self._shots = run.built()
+        self._memory = wants_shots(request)
         # A global phase may not be part of it.
         self._columns = {
             parameter: place
             for place, parameter in enumerate(parameters)
-            if parameter in self._built.parameters
+            if parameter in self._built.parameters and run.in_one_run
         }
         self._backend = aer.AerSimulator(
             method=STATEVECTOR,
@@ -127,7 +135,7 @@ class _Template:
         self, runs: Sequence[Run], rows: Sequence[Sequence[float]]
     ) -> Iterator[Simulation]:
         """Runs some points together, or one by one if that does not go well."""
-        # Without a parameter, Aer has no way to tell how many points there are.
+        # Without a parameter in it, Aer cannot tell how many points there are.
         if len(runs) > 1 and self._columns:
             binds = {
                 parameter: [row[place] for row in rows]
@@ -136,6 +144,7 @@ class _Template:
             result = self._backend.run(
                 self._built,
                 shots=self._shots,
+                memory=self._memory,
                 seed_simulator=runs[0].seed,
                 parameter_binds=[binds],
             ).result()

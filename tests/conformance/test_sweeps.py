@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conformance_cases import QASM3
 from conformance_checks import SIGNIFICANCE, drawn_from
@@ -31,6 +32,8 @@ from tasks.simulate import _answer
 from tasks.simulators import Request, Simulation, SimulationError
 
 COUNTS, QUASI, EXPVAL = ResultType.COUNTS, ResultType.QUASI, ResultType.EXPVAL
+MEMORY, VARIANCE = ResultType.MEMORY, ResultType.VARIANCE
+STATEVECTOR, PROBABILITIES = ResultType.STATEVECTOR, ResultType.PROBABILITIES
 Z = PauliSum(terms=(PauliTerm(paulis="Z", qubits=(0,)),))
 ZX = PauliSum(terms=(PauliTerm(paulis="ZX"), PauliTerm(paulis="YY", coefficient=0.5)))
 
@@ -103,6 +106,27 @@ PROGRAMS = {
         "ry(0.4) q;c = measure q;",
         Request(result_types=(QUASI, EXPVAL), shots=0, seed=None, observables=(ZX,), threads=2),
     ),
+    "states and shots": (
+        "qubit[3] q;bit[2] c;gphase({theta}*{phi});rx({theta}) q[0];cx q[0],q[1];"
+        "crz({phi}) q[0],q[2];u({theta},{phi},1) q[2];gphase(0.5);c = measure q[0:1];",
+        Request(
+            result_types=(COUNTS, MEMORY, STATEVECTOR, PROBABILITIES, EXPVAL, VARIANCE),
+            shots=300,
+            seed=7,
+            observables=(ZX,),
+            threads=2,
+        ),
+    ),
+    "exact states": (
+        "qubit[2] q;gphase({theta}*{phi});rx({theta}) q[0];rxx({phi}) q[0],q[1];",
+        Request(
+            result_types=(STATEVECTOR, PROBABILITIES, EXPVAL, VARIANCE),
+            shots=0,
+            seed=None,
+            observables=(ZX,),
+            threads=2,
+        ),
+    ),
     "nothing to bind": (
         "qubit[2] q;bit[2] c;h q;c = measure q;",
         Request(result_types=(COUNTS,), shots=300, seed=2**63 - 1, threads=2),
@@ -132,11 +156,14 @@ def test_a_point_is_what_its_circuit_is_alone(name: str, case: str) -> None:
 
 
 def close(found: Result, expected: Result) -> None:
-    assert (found.type, found.point, found.counts) == (
-        expected.type,
-        expected.point,
-        expected.counts,
-    )
+    assert (found.type, found.point) == (expected.type, expected.point)
+    assert (found.counts, found.memory) == (expected.counts, expected.memory)
+    for array in ("statevector", "probabilities"):
+        one, other = getattr(found, array), getattr(expected, array)
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(np.array(one), np.array(other), atol=1e-5)
+    assert found.variance == pytest.approx(expected.variance, abs=1e-6)
     assert found.quasi == pytest.approx(expected.quasi, abs=1e-6)
     assert found.expval == pytest.approx(expected.expval, abs=1e-6)
     assert found.standard_errors == pytest.approx(expected.standard_errors, abs=1e-6)
