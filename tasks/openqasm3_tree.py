@@ -48,6 +48,9 @@ _KEYWORDS: Final = frozenset({
     "pow", "pragma", "nop",
 })  # fmt: skip
 
+#: Words in expressions that are no variables.
+_NO_VARIABLES: Final = frozenset({*CONSTANTS, "true", "false"})
+
 #: Statements that are not run, and what they are called in OpenQASM.
 UNSUPPORTED: Final = {
     "SubroutineDefinition": "a subroutine (def)",
@@ -194,7 +197,7 @@ def _affine(text: str) -> Any:
     from openqasm3 import ast
 
     found = _AFFINE.fullmatch(text)
-    if found is None or found["name"] in CONSTANTS:
+    if found is None or found["name"] in _NO_VARIABLES:
         return None
     node: Any = ast.Identifier(found["name"])
     if found["factor"]:

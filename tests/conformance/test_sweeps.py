@@ -24,6 +24,7 @@ from qdispatch.model import (
     Result,
     ResultType,
 )
+from tasks import points
 from tasks.circuit import Circuit
 from tasks.pipe import Limits
 from tasks.points import at_point, simulate_points
@@ -41,7 +42,7 @@ RABI = QASM3 + "input float[64] theta;qubit q;bit c;rx(theta) q;c = measure q;"
 LIMITS = Limits(threads=2, max_qubits=20, memory_limit_bytes=2**30, max_result_bytes=2**20)
 
 
-def spec(program: str, points: tuple[tuple[float, ...], ...], **changes: object) -> JobSpec:
+def spec(program: str, values: tuple[tuple[float, ...], ...], **changes: object) -> JobSpec:
     circuit = read(program)
     known = JobSpec(
         program=program,
@@ -50,7 +51,7 @@ def spec(program: str, points: tuple[tuple[float, ...], ...], **changes: object)
         n_qubits=circuit.n_qubits,
         depth=1,
         parameters=circuit.parameters,
-        parameter_values=points,
+        parameter_values=values,
     )
     return replace(known, **changes)  # type: ignore[arg-type]
 
@@ -138,16 +139,16 @@ PROGRAMS = {
 def test_a_point_is_what_its_circuit_is_alone(name: str, case: str) -> None:
     body, request = PROGRAMS[case]
     declared = QASM3 + "input float[64] theta;input angle[32] phi;"
-    points = tuple((0.37 * k, 3.0 - 0.11 * k) for k in range(11))
-    job = spec(declared + body.format(theta="theta", phi="phi"), points)
+    angles = tuple((0.37 * k, 3.0 - 0.11 * k) for k in range(11))
+    job = spec(declared + body.format(theta="theta", phi="phi"), angles)
     # The columns come in any order.
     job = replace(
         job,
         parameters=("phi", "theta"),
-        parameter_values=tuple((phi, theta) for theta, phi in points),
+        parameter_values=tuple((phi, theta) for theta, phi in angles),
     )
     found = points_of(name, job, request)
-    for point, (theta, phi) in enumerate(points):
+    for point, (theta, phi) in enumerate(angles):
         circuit = read(QASM3 + body.format(theta=theta, phi=phi))
         alone = loaded(name).simulate(circuit, at_point(request, point))
         assert found[point].method == alone.method
@@ -167,6 +168,32 @@ def close(found: Result, expected: Result) -> None:
     assert found.quasi == pytest.approx(expected.quasi, abs=1e-6)
     assert found.expval == pytest.approx(expected.expval, abs=1e-6)
     assert found.standard_errors == pytest.approx(expected.standard_errors, abs=1e-6)
+
+
+@pytest.mark.parametrize("step", [2113, 7], ids=["Aer's seeds", "others"])
+def test_points_run_together_on_aer_only_with_the_seeds_that_they_have_alone(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import qiskit_aer
+
+    ran: list[int] = []
+    run = qiskit_aer.AerSimulator.run
+
+    def counted(self: object, *args: object, **options: object) -> object:
+        ran.append(1)
+        return run(self, *args, **options)
+
+    monkeypatch.setattr(points, "SEED_STEP", step)
+    monkeypatch.setattr(qiskit_aer.AerSimulator, "run", counted)
+    job = spec(RABI, tuple((0.1 * k,) for k in range(24)))
+    request = Request(result_types=(COUNTS,), shots=100, seed=11)
+    found = points_of("aer", job, request)
+    # 8 points, then 16; and each of them once more if that was in vain.
+    assert len(ran) == (2 if step == 2113 else 26)
+    for point, simulation in enumerate(found):
+        circuit = read(RABI.replace("input", "const").replace("theta;", f"theta = {0.1 * point};"))
+        alone = loaded("aer").simulate(circuit, at_point(request, point))
+        assert simulation.results[0].counts == alone.results[0].counts
 
 
 def test_without_a_seed_points_differ(name: str) -> None:
