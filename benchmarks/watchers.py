@@ -46,12 +46,25 @@ def installation(folder: Path) -> Iterator[dict[str, psutil.Process]]:
         "QDISPATCH_DATA_DIR": str(folder),
         "QDISPATCH_SERVER__ADDRESS": _ADDRESS,
     }
-    commands = {
+    commands = {  # fmt: skip
         "migrate": ["-m", "app", "migrate"],
         "pause": ["-m", "app", "target", "pause", "aer"],
         "server": ["-m", "rpc"],
         "sweep": ["-m", "tasks.sweep"],
-        "worker": ["-m", "tasks.worker", "aer"],
+        "worker": [
+            "-m",
+            "celery",
+            "-A",
+            "tasks",
+            "-q",
+            "worker",
+            "-Q",
+            "aer",
+            "-n",
+            "aer@benchmark",
+            "--without-mingle",
+            "--without-gossip",
+        ],
     }
     started: dict[str, subprocess.Popen[bytes]] = {}
     with (folder / "log").open("wb") as log:
