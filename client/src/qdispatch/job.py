@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from qdispatch.lives import JobLife
-from qdispatch.model import CancelVerdict, JobInfo, JobStatus, JobUpdate
+from qdispatch.model import CancelVerdict, JobInfo, JobStatus, JobUpdate, ResultType
 from qdispatch.result import JobResult
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ class Job(JobLife):
         """
         self._client.delete_job(self.id)
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, *, kind: ResultType | str | None = None, ax: Any = None) -> Any:
         """Draws the result, once the job is finished; see `JobResult.plot`."""
-        return self.result().plot(**options)
+        return self.result().plot(kind=kind, ax=ax)

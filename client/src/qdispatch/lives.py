@@ -101,6 +101,11 @@ class JobLife:
         points = info.spec.parameter_values or self.info.spec.parameter_values
         self.info = replace(info, spec=replace(info.spec, parameter_values=points))
 
+    def _repr_html_(self) -> str:
+        from qdispatch.display.html import job_html
+
+        return job_html(self.info)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} on {self.info.spec.target}: {self.info.status}>"
 
@@ -230,6 +235,11 @@ class BatchLife(Generic[J]):
 
     def __len__(self) -> int:
         return self.info.size
+
+    def _repr_html_(self) -> str:
+        from qdispatch.display.html import batch_html
+
+        return batch_html(self.info)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}: {self.info.done} of {self.info.size} done>"

@@ -154,18 +154,25 @@ class JobResult(Sequence[PointResult]):
         """The probability of each basis state; see `PointResult.probabilities`."""
         return self._single("probabilities").probabilities
 
-    def plot(self, **options: Any) -> Any:
-        """Draws the result; needs the extra ``plot``.
+    def plot(self, *, kind: ResultType | str | None = None, ax: Any = None) -> Any:
+        """Draws the result: a histogram, or curves over a sweep; needs the extra ``plot``.
 
         Args:
-            **options: See `qdispatch.plot.plot`.
+            kind: Which result type; the first one that the job was asked for
+                if not given.
+            ax: The matplotlib Axes to draw into; new ones if not given.
 
         Returns:
-            The matplotlib figure.
+            The Axes.
         """
-        from qdispatch.plot import plot
+        from qdispatch.plot import plot_result
 
-        return plot(self, **options)
+        return plot_result(self, kind=kind, ax=ax)
+
+    def _repr_html_(self) -> str:
+        from qdispatch.display.html import result_html
+
+        return result_html(self)
 
     def __len__(self) -> int:
         return len(self._points)
