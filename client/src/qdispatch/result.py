@@ -111,8 +111,8 @@ class JobResult(Sequence[PointResult]):
     def parameters(self) -> Mapping[str, tuple[float, ...]]:
         """The program's ``input`` variables -> their value at each point."""
         spec = self.info.spec
-        columns = zip(*spec.parameter_values, strict=True)
-        return dict(zip(spec.parameters, columns, strict=True))
+        columns = tuple(zip(*spec.parameter_values, strict=True))
+        return dict(zip(spec.parameters, columns, strict=False))
 
     @property
     def counts(self) -> Mapping[str, int]:
