@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from signal import SIGUSR1, signal
 from time import monotonic
 from typing import Any
 
 import grpc
 import pytest
 
+from qdispatch import Client
 from qdispatch.circuits import CustomCircuit
 from qdispatch.errors import (
     JobCanceledError,
@@ -36,6 +39,7 @@ from tests.client.answers import (
     told,
 )
 from tests.client.scripted import ScriptedServer, silence
+from tests.services.process import wait_until
 from tests.world import BELL
 
 CIRCUIT = CustomCircuit(
@@ -114,6 +118,28 @@ def test_waiting_ends_with_a_server_that_is_away_for_too_long(
     server.say("WatchJob", [told(PENDING), BROKEN], BROKEN)
     with pytest.raises(UnavailableError, match="as the script says"):
         job.wait()
+
+
+def test_an_interrupt_ends_the_waiting_at_once(server: ScriptedServer) -> None:
+    class InterruptedByTestError(Exception):
+        pass
+
+    def interrupt(*_args: object) -> None:
+        raise InterruptedByTestError
+
+    server.say("CreateJob", created(PENDING))
+    # The signal comes from the server, while the client is in the midst of waiting.
+    server.say("WatchJob", [told(PENDING), lambda *_: os.kill(os.getpid(), SIGUSR1), silence])
+    before = signal(SIGUSR1, interrupt)
+    try:
+        with Client(server.address) as client:
+            started = monotonic()
+            with pytest.raises(InterruptedByTestError):
+                client.submit(CIRCUIT).wait()
+            assert monotonic() - started < 1
+            assert wait_until(lambda: server.ended == ["WatchJob"], 5)
+    finally:
+        signal(SIGUSR1, before)
 
 
 def test_a_job_that_is_deleted_meanwhile_is_awaited_no_longer(

@@ -12,7 +12,7 @@ from qdispatch.circuits.custom import describe
 from qdispatch.errors import CircuitError, InvalidJobError, QDispatchError
 from qdispatch.model import JobSpec
 from qdispatch.preparation import prepare
-from qdispatch.sweeps import points_of
+from qdispatch.points import points_of
 
 CIRCUIT = CustomCircuit(
     program="input float[64] b; input float[64] a; qubit q; rx(a) q; rz(b) q;",
