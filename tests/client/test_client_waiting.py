@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from signal import SIGUSR1, signal
 from time import monotonic
@@ -56,7 +57,7 @@ def job(client: Any, server: ScriptedServer) -> Any:
 
 def test_the_stream_tells_of_the_end(job: Any, server: ScriptedServer) -> None:
     server.say("WatchJob", [told(PENDING, since=1), told(*LIFE[:2], since=1), told(*LIFE, since=2)])
-    assert job.wait() is FINISHED
+    assert job.wait(math.inf) is FINISHED
     assert job.info.events == events(*LIFE)
     assert [request.after for request in server.asked("WatchJob")] == [1]
     assert server.asked("GetJob") == []

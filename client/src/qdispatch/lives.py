@@ -63,14 +63,16 @@ class JobLife:
 
     def _watch_to_the_end(self, timeout_s: float | None, show: bool) -> Flow[None]:
         deadline = Deadline(timeout_s)
-        known = self.info.events
         updates = watching.watch_job(
-            self._calls, self.id, after=known[-1].number if known else 0, deadline=deadline
+            self._calls, self.id, after=_last(self.info), deadline=deadline
         )
         with progress.of_job(self.info, show=show) as tell:
 
             def take(update: JobUpdate) -> None:
-                self._saw(replace(update.job, events=self.info.events + update.events))
+                # Another thread may have heard of some of them.
+                last = _last(self.info)
+                new = tuple(event for event in update.events if event.number > last)
+                self._saw(replace(update.job, events=self.info.events + new))
                 tell(update)
 
             try:
@@ -108,6 +110,11 @@ class JobLife:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} on {self.info.spec.target}: {self.info.status}>"
+
+
+def _last(info: JobInfo) -> int:
+    """Number of the last event that is known."""
+    return info.events[-1].number if info.events else 0
 
 
 J = TypeVar("J", bound=JobLife)
