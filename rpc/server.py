@@ -86,7 +86,7 @@ class Server:
                 # Two servers on one port would share its calls unnoticed.
                 ("grpc.so_reuseport", 0),
                 # Clients ask for signs of life while a call is under way.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
                 # A client that is gone in silence is not told things for ever.
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
