@@ -16,7 +16,7 @@ from app.jobs import EncodedResult
 from app.outlooks import OutlookSource
 from app.settings import Settings
 from app.watching import Watchers
-from qdispatch import AsyncClient, Client, CustomCircuit
+from qdispatch import AsyncClient, Client, CustomCircuit, Job
 from qdispatch.errors import BatchNotFoundError, InvalidJobError
 from qdispatch.model import JobStatus, Result, ResultType
 from qdispatch.results_codec import encode_result
@@ -136,29 +136,33 @@ def test_a_batch_is_refused_whole(client: Client) -> None:
         client.batch("018f0000-0000-7000-8000-000000000000")
 
 
-def test_a_sweep_knows_its_points_also_when_found_again(client: Client, world: World) -> None:
-    values = [0.0, 0.5, 1.0]
-    job = client.submit(
-        SWEPT, parameters={"a": values}, result_types=["expval"], observables=["Z"], target="aer"
-    )
-    results = tuple(
-        EncodedResult(
-            result_type="expval",
-            point=point,
-            value=encode_result(
-                Result(
-                    type=ResultType.EXPVAL,
-                    expval=(value,),
-                    standard_errors=(0.0,),
-                    point=point,
-                )
-            ).SerializeToString(),
-        )
+def swept(values: list[float]) -> tuple[EncodedResult, ...]:
+    """Results of a sweep, as an engine hands them over."""
+    results = (
+        Result(type=ResultType.EXPVAL, expval=(value,), standard_errors=(0.0,), point=point)
         for point, value in enumerate(values)
     )
-    end(world, job.id, results=results)
-    for each in (job, client.job(job.id)):
-        result = each.result(10)
+    return tuple(
+        EncodedResult(
+            result_type="expval",
+            point=result.point,
+            value=encode_result(result).SerializeToString(),
+        )
+        for result in results
+    )
+
+
+def test_a_sweep_knows_its_points_however_it_is_found(client: Client, world: World) -> None:
+    values = [0.0, 0.5, 1.0]
+    spec = client.prepare(
+        SWEPT, parameters={"a": values}, result_types=["expval"], observables=["Z"], target="aer"
+    )
+    job = Job(client, client.create_job(spec))
+    assert job.info.spec.parameter_values == ((0.0,), (0.5,), (1.0,))
+    batch = client.submit_batch([spec] * 4)
+    for each in (job.id, *batch.job_ids):
+        end(world, each, results=swept(values))
+    for result in (job.result(10), client.job(job.id).result(), *batch.results(10)):
         assert result.parameters == {"a": tuple(values)}
         assert [(point.parameters["a"], point.expval) for point in result] == [
             (value, (value,)) for value in values
