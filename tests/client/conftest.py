@@ -32,10 +32,10 @@ def client(
     """A client of the scripted server; the async one is made to block."""
     monkeypatch.setattr(calls, "_FIRST_PAUSE_S", 0.005)
     if request.param == "sync":
-        with Client(server.address, timeout_s=2) as client:
+        with Client(server.address, timeout_s=20) as client:
             yield client
         return
     with asyncio.Runner() as runner:
-        awaiting = AsyncClient(server.address, timeout_s=2)
+        awaiting = AsyncClient(server.address, timeout_s=20)
         yield Blocking(runner, awaiting)
         runner.run(awaiting.close())

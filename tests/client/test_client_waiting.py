@@ -18,6 +18,7 @@ from qdispatch.errors import (
     JobEndedError,
     JobFailedError,
     JobNotFoundError,
+    QDispatchError,
     UnavailableError,
     WaitTimeoutError,
 )
@@ -98,7 +99,7 @@ def test_waiting_ends_in_time_and_the_job_goes_on(
     started = monotonic()
     with pytest.raises(WaitTimeoutError, match=r"still running after 0.2 s; it goes on"):
         job.wait(0.2)
-    assert 0.2 <= monotonic() - started < 1
+    assert 0.2 <= monotonic() - started < 5
     with pytest.raises(TimeoutError):
         job.result(timeout_s=0)
 
@@ -137,10 +138,18 @@ def test_an_interrupt_ends_the_waiting_at_once(server: ScriptedServer) -> None:
             started = monotonic()
             with pytest.raises(InterruptedByTestError):
                 client.submit(CIRCUIT).wait()
-            assert monotonic() - started < 1
+            assert monotonic() - started < 5
             assert wait_until(lambda: server.ended == ["WatchJob"], 5)
     finally:
         signal(SIGUSR1, before)
+
+
+def test_who_waits_while_the_client_is_closed_is_told(server: ScriptedServer) -> None:
+    client = Client(server.address)
+    server.say("CreateJob", created(PENDING))
+    server.say("WatchJob", [told(PENDING), lambda *_: client.close(), silence])
+    with pytest.raises(QDispatchError, match="has been closed"):
+        client.submit(CIRCUIT).wait()
 
 
 def test_a_job_that_is_deleted_meanwhile_is_awaited_no_longer(
