@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import grpc
@@ -30,16 +31,21 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, Any]] = []
-        self.canceled: list[str] = []
+        self.ended: list[str] = []
+        """Methods of the streams that have ended."""
         self._scripts: dict[str, deque[Answer]] = {}
-        self._server = grpc.server(ThreadPoolExecutor(8))
+        self._server, self.port = self._started(0)
+        self.address = f"127.0.0.1:{self.port}"
+
+    def _started(self, port: int) -> tuple[grpc.Server, int]:
+        server = grpc.server(ThreadPoolExecutor(8))
         handlers = {method.name: self._handler(method) for method in _SERVICE.methods}
-        self._server.add_generic_rpc_handlers(
+        server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers),)
         )
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self.address = f"127.0.0.1:{self.port}"
-        self._server.start()
+        port = server.add_insecure_port(f"127.0.0.1:{port}")
+        server.start()
+        return server, port
 
     def say(self, method: str, *answers: Answer) -> None:
         self._scripts[method] = deque(answers)
@@ -51,6 +57,11 @@ class ScriptedServer:
     def stop(self) -> None:
         self._server.stop(None).wait()
 
+    def restart(self) -> None:
+        """Breaks all connections, and comes back at the same address."""
+        self.stop()
+        self._server, _ = self._started(self.port)
+
     def _handler(self, method: Any) -> grpc.RpcMethodHandler:
         def answer(request: Message, context: grpc.ServicerContext) -> Any:
             self.requests.append((method.name, request))
@@ -61,10 +72,11 @@ class ScriptedServer:
             return _said(line, request, context)
 
         def stream(request: Message, context: grpc.ServicerContext) -> Iterator[Any]:
-            context.add_callback(lambda: self.canceled.append(method.name))
-            lines = answer(request, context)
-            for line in lines if isinstance(lines, list) else [lines]:
-                yield _said(line, request, context)
+            context.add_callback(lambda: self.ended.append(method.name))
+            for line in answer(request, context):
+                message = _said(line, request, context)
+                if message is not None:
+                    yield message
 
         kinds = {
             "request_deserializer": getattr(pb, method.input_type.name).FromString,
@@ -75,6 +87,13 @@ class ScriptedServer:
         return grpc.unary_unary_rpc_method_handler(answer, **kinds)
 
 
+def silence(_request: Message, context: grpc.ServicerContext) -> None:
+    """Says nothing more until the client has gone."""
+    gone = Event()
+    if context.add_callback(gone.set):
+        gone.wait()
+
+
 def _said(line: Answer, request: Message, context: grpc.ServicerContext) -> Any:
     if isinstance(line, grpc.StatusCode):
         context.abort(line, "as the script says")
@@ -82,6 +101,6 @@ def _said(line: Answer, request: Message, context: grpc.ServicerContext) -> Any:
         detail = pb.ErrorDetail(field=line.field).SerializeToString()
         context.set_trailing_metadata(((ERROR_DETAIL_KEY, detail),))
         context.abort(_NOT_FOUND, str(line))
-    if isinstance(line, Callable):
+    if callable(line):
         return _said(line(request, context), request, context)
     return line

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("qiskit", "cirq", "pennylane", "numpy", "sympy", "scipy")
+HEAVY = ("qiskit", "cirq", "pennylane", "numpy", "sympy", "scipy", "matplotlib", "rich", "tqdm")
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ HEAVY = ("qiskit", "cirq", "pennylane", "numpy", "sympy", "scipy")
         "import qdispatch",
         "import qdispatch.model, qdispatch.codec, qdispatch.errors",
         "import qdispatch.circuits",
+        "from qdispatch import AsyncClient, Batch, Client, Job, JobResult",
         "import qdispatch.observables",
         "from qdispatch.circuits import CustomCircuit, describe\n"
         "from qdispatch.observables import to_pauli_sum\n"
@@ -28,6 +29,16 @@ def test_no_sdk_is_imported_before_it_is_needed(code: str) -> None:
         [sys.executable, "-c", code + check], capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_package_itself_is_light() -> None:
+    code = (
+        "from time import perf_counter; before = perf_counter(); import qdispatch; import sys\n"
+        "took = perf_counter() - before\n"
+        "print(took < 0.3, [name for name in ('grpc', 'google.protobuf') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "True []"
 
 
 @pytest.mark.parametrize(

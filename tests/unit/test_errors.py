@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from qdispatch import errors
-from qdispatch.client import _translated
 from qdispatch.codec import ERROR_DETAIL_KEY
+from qdispatch.refusals import translated
 from qdispatch.v1 import qdispatch_pb2 as pb
 from rpc.errors import CODES, abort
 
@@ -61,6 +61,7 @@ TABLE = [
     (errors.InvalidJobError, "spec.shots", grpc.StatusCode.INVALID_ARGUMENT),
     (errors.UnknownTargetError, "spec.target", grpc.StatusCode.NOT_FOUND),
     (errors.JobNotFoundError, "id", grpc.StatusCode.NOT_FOUND),
+    (errors.BatchNotFoundError, "batch_id", grpc.StatusCode.NOT_FOUND),
     (errors.RequestConflictError, "request_id", grpc.StatusCode.ALREADY_EXISTS),
     (errors.TooLargeError, "spec.program", grpc.StatusCode.RESOURCE_EXHAUSTED),
 ]
@@ -75,7 +76,7 @@ def test_a_refusal_goes_to_the_client_and_becomes_itself_again(
     assert context.text == f"{field}: is wrong; 1 to 2 are allowed"
     ((key, value),) = context.metadata
     assert (key, pb.ErrorDetail.FromString(value).field) == (ERROR_DETAIL_KEY, field)
-    again = _translated(ReceivedError(context), "here:1")
+    again = translated(ReceivedError(context), "here:1")
     assert type(again) is kind
     assert isinstance(again, errors.RequestError)
     assert (again.field, again.message) == (field, "is wrong; 1 to 2 are allowed")
@@ -90,7 +91,7 @@ def test_every_refusal_is_in_the_table() -> None:
 def test_a_part_that_is_away_can_be_tried_again() -> None:
     context = end(errors.UnavailableError("the database does not answer; try again"))
     assert context.code is grpc.StatusCode.UNAVAILABLE
-    again = _translated(ReceivedError(context), "here:1")
+    again = translated(ReceivedError(context), "here:1")
     assert type(again) is errors.UnavailableError
     assert "here:1" in str(again)
     assert "the database does not answer" in str(again)
@@ -107,14 +108,14 @@ def test_what_the_table_lacks_is_a_defect_and_stays_in_the_log(
     assert "secret" not in context.text
     assert "CreateJob r-1" in caplog.text
     assert "secret" in caplog.text
-    assert type(_translated(ReceivedError(context), "here:1")) is errors.ServerError
+    assert type(translated(ReceivedError(context), "here:1")) is errors.ServerError
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
         (grpc.StatusCode.DEADLINE_EXCEEDED, errors.UnavailableError),
-        (grpc.StatusCode.UNIMPLEMENTED, errors.ServerError),
+        (grpc.StatusCode.UNIMPLEMENTED, errors.UnimplementedError),
         (grpc.StatusCode.UNKNOWN, errors.ServerError),
     ],
 )
@@ -123,6 +124,6 @@ def test_what_grpc_itself_says_has_a_class_too(
 ) -> None:
     context = RecordingContext()
     context.code, context.text = code, "something"
-    error = _translated(ReceivedError(context), "here:1")
+    error = translated(ReceivedError(context), "here:1")
     assert type(error) is kind
     assert "something" in str(error)

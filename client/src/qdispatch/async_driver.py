@@ -92,6 +92,8 @@ class AsyncDriver:
                         case Emit(value):
                             yield value
                 except grpc.RpcError as error:
+                    if self._is_closed:
+                        raise channel.closed() from None
                     failure = error
                 except CancelledError:
                     if self._is_closed and not _is_being_canceled():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qdispatch.lives import JobLife
-from qdispatch.model import CancelVerdict, JobInfo, JobStatus, JobUpdate
+from qdispatch.model import CancelVerdict, JobInfo, JobStatus, JobUpdate, ResultType
 from qdispatch.result import JobResult
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from qdispatch.async_client import AsyncClient
 
 
@@ -49,6 +51,6 @@ class AsyncJob(JobLife):
         """As `Job.delete`."""
         await self._client.delete_job(self.id)
 
-    async def plot(self, **options: Any) -> Any:
+    async def plot(self, *, kind: ResultType | str | None = None, ax: Axes | None = None) -> Axes:
         """As `Job.plot`."""
-        return (await self.result()).plot(**options)
+        return (await self.result()).plot(kind=kind, ax=ax)

@@ -8,6 +8,7 @@ server takes to start again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf, isfinite
 from random import uniform
 from time import monotonic
 from typing import Any, Final
@@ -112,7 +113,9 @@ class Deadline:
     """
 
     def __init__(self, timeout_s: float | None) -> None:
-        self._until = None if timeout_s is None else monotonic() + timeout_s
+        until = monotonic() + (inf if timeout_s is None else timeout_s)
+        # gRPC cannot count to infinity.
+        self._until = until if isfinite(until) else None
 
     @property
     def is_set(self) -> bool:

@@ -18,7 +18,11 @@ _OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 2000),
     # A server that is frozen, or cut off in silence, is given up in between.
     ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    # Recent versions of gRPC go by the second name.
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    # Also one that has had nothing to say to a watcher for long.
+    ("grpc.http2.max_pings_without_data", 0),
 )
 
 # Of gRPC's health protocol. An empty request asks for the server as a whole;

@@ -83,6 +83,8 @@ class Driver:
                         case Emit(value):
                             yield value
                 except grpc.RpcError as error:
+                    if self._is_closed:
+                        raise channel.closed() from None
                     failure = error
         finally:
             flow.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from qdispatch import operations, progress, watching
 from qdispatch.calls import Calls, Deadline
@@ -24,6 +24,9 @@ from qdispatch.model import (
 )
 from qdispatch.result import JobResult
 from qdispatch.steps import Emit, Flow, each, gathered
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 # From so many on, reading a batch's jobs in pages is cheaper than one by one.
 _MANY: Final = 4
@@ -63,14 +66,16 @@ class JobLife:
 
     def _watch_to_the_end(self, timeout_s: float | None, show: bool) -> Flow[None]:
         deadline = Deadline(timeout_s)
-        known = self.info.events
         updates = watching.watch_job(
-            self._calls, self.id, after=known[-1].number if known else 0, deadline=deadline
+            self._calls, self.id, after=_last(self.info), deadline=deadline
         )
         with progress.of_job(self.info, show=show) as tell:
 
             def take(update: JobUpdate) -> None:
-                self._saw(replace(update.job, events=self.info.events + update.events))
+                # Another thread may have heard of some of them.
+                last = _last(self.info)
+                new = tuple(event for event in update.events if event.number > last)
+                self._saw(replace(update.job, events=self.info.events + new))
                 tell(update)
 
             try:
@@ -101,8 +106,23 @@ class JobLife:
         points = info.spec.parameter_values or self.info.spec.parameter_values
         self.info = replace(info, spec=replace(info.spec, parameter_values=points))
 
+    def __rich__(self) -> RenderableType:
+        from qdispatch.display.terminal import job_view
+
+        return job_view(self.info)
+
+    def _repr_html_(self) -> str:
+        from qdispatch.display.html import job_html
+
+        return job_html(self.info)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} on {self.info.spec.target}: {self.info.status}>"
+
+
+def _last(info: JobInfo) -> int:
+    """Number of the last event that is known."""
+    return info.events[-1].number if info.events else 0
 
 
 J = TypeVar("J", bound=JobLife)
@@ -230,6 +250,16 @@ class BatchLife(Generic[J]):
 
     def __len__(self) -> int:
         return self.info.size
+
+    def __rich__(self) -> RenderableType:
+        from qdispatch.display.terminal import batch_view
+
+        return batch_view(self.info)
+
+    def _repr_html_(self) -> str:
+        from qdispatch.display.html import batch_html
+
+        return batch_html(self.info)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}: {self.info.done} of {self.info.size} done>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
@@ -40,7 +41,9 @@ def create_job(calls: Calls, spec: JobSpec, request_id: str | None) -> Flow[JobI
     """Submits a job."""
     request = pb.CreateJobRequest(request_id=request_id or uuid4().hex, spec=_encoded(spec))
     answer: pb.CreateJobResponse = yield from calls.unary("CreateJob", request)
-    return decode_job(answer.job)
+    job = decode_job(answer.job)
+    # The server does not send back what may be long.
+    return replace(job, spec=replace(job.spec, parameter_values=spec.parameter_values))
 
 
 def create_jobs(

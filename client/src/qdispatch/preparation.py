@@ -12,7 +12,7 @@ from qdispatch.errors import CircuitError, InvalidJobError
 from qdispatch.model import JobSpec, PauliSum, ResultType
 from qdispatch.observables import to_pauli_sum
 from qdispatch.options import SubmitOptions
-from qdispatch.sweeps import points_of
+from qdispatch.points import points_of
 
 _OF_OBSERVABLES: Final = frozenset((ResultType.EXPVAL, ResultType.VARIANCE))
 _OF_SHOTS: Final = frozenset((ResultType.COUNTS, ResultType.MEMORY))

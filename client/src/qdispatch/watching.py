@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from qdispatch import operations
@@ -116,7 +117,8 @@ class _JobWatch:
         while True:
             job = yield from operations.get_job(self._calls, self._job_id)
             if job != seen:
-                yield Emit(self._news(JobUpdate(job=job, events=job.events)))
+                bare = replace(job, events=())
+                yield Emit(self._news(JobUpdate(job=bare, events=job.events)))
             if job.status.is_final:
                 return
             seen = job

@@ -1,0 +1,91 @@
+"""What a user says of parameters, as the points of a sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qdispatch.circuits import CustomCircuit
+from qdispatch.circuits.custom import describe
+from qdispatch.errors import CircuitError, InvalidJobError, QDispatchError
+from qdispatch.model import JobSpec
+from qdispatch.preparation import prepare
+from qdispatch.points import points_of
+
+CIRCUIT = CustomCircuit(
+    program="input float[64] b; input float[64] a; qubit q; rx(a) q; rz(b) q;",
+    program_format="openqasm3",
+    n_qubits=1,
+    depth=2,
+    framework="mine",
+    parameters=("b", "a"),
+)
+
+
+class Vector(tuple[str, ...]):
+    """As an SDK's vector of parameters: several at once."""
+
+
+def points(parameters: Any) -> tuple[tuple[float, ...], ...]:
+    return points_of(parameters, describe(CIRCUIT))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"a": 1, "b": 2}, [(2, 1)]),
+        ({"a": [1, 2], "b": 3}, [(3, 1), (3, 2)]),
+        ({"a": (1, 2), "b": range(2)}, [(0, 1), (1, 2)]),
+        ({"a": np.linspace(0, 1, 3), "b": np.float32(0.5)}, [(0.5, 0), (0.5, 0.5), (0.5, 1)]),
+        ({"a": [np.array(1.5)], "b": np.int64(2)}, [(2, 1.5)]),
+        ({Vector("ba"): [1, 2]}, [(1, 2)]),
+        ({Vector("ba"): np.array([[1, 2], [3, 4], [5, 6]])}, [(1, 2), (3, 4), (5, 6)]),
+        ({Vector("bax"): [1, 2, 3]}, [(1, 2)]),
+    ],
+    ids=["numbers", "repeated", "sequences", "arrays", "scalars", "vector", "vectors", "unused"],
+)
+def test_values_become_points_in_the_order_of_the_program(
+    given: Any, expected: list[tuple[float, ...]]
+) -> None:
+    found = points(given)
+    assert found == tuple(expected)
+    assert {type(value) for point in found for value in point} == {float}
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "text"),
+    [
+        ({"a": 1}, CircuitError, "without a value: b"),
+        ({"a": 1, "b": 2, "c": 3}, CircuitError, "no parameter c; it has b, a"),
+        ({Vector("cd"): [1, 2]}, CircuitError, "no parameter"),
+        ({"a": 1, "b": 2, Vector("ab"): [1, 2]}, CircuitError, "a has been given twice"),
+        ({"a": [1, 2], "b": [1, 2, 3]}, InvalidJobError, "a: 2, b: 3"),
+        ({"a": [], "b": 1}, InvalidJobError, "at least one; given are a: 0"),
+        ({"a": [1, float("nan")], "b": 1}, InvalidJobError, "a cannot be nan; give a finite"),
+        ({"a": "1", "b": 1}, InvalidJobError, "a cannot be '1'"),
+        ({"a": 1j, "b": 1}, InvalidJobError, "a cannot be 1j"),
+        ({"a": np.ones((2, 2)), "b": 1}, InvalidJobError, r"a cannot be \[1.0, 1.0\]"),
+        ({Vector("ba"): [1, 2, 3]}, InvalidJobError, "2 numbers, or an array of shape"),
+        (None, CircuitError, "without a value: b, a"),
+    ],
+)
+def test_what_makes_no_points_is_refused(given: Any, kind: type[QDispatchError], text: str) -> None:
+    with pytest.raises(kind, match=text):
+        points(given)
+
+
+def test_a_sweep_is_submitted_with_its_values() -> None:
+    spec = prepare(CIRCUIT, parameters={"a": [1, 2], "b": 0})
+    assert (spec.parameters, spec.parameter_values) == (("b", "a"), ((0, 1), (0, 2)))
+
+
+@pytest.mark.parametrize("parameters", [None, {}], ids=["none", "empty"])
+def test_a_circuit_without_parameters_is_no_sweep(parameters: Any) -> None:
+    circuit = CustomCircuit(
+        program="qubit q;", program_format="openqasm3", n_qubits=1, depth=0, framework="mine"
+    )
+    spec = prepare(circuit, parameters=parameters)
+    assert isinstance(spec, JobSpec)
+    assert (spec.parameters, spec.parameter_values) == ((), ())
