@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def installation(
     tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path
 ) -> Iterator[Installation]:
-    """An installation with the targets aer, cirq and pennylane; an SDK is loaded when it is used."""
+    """An installation with three targets; the SDK of each is loaded by its first job."""
     folder = tmp_path_factory.mktemp("installation")
     shutil.copy(migrated_sqlite, folder / "qdispatch.db")
     # Nobody but the poll wakes the watchers here.
