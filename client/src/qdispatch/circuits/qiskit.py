@@ -75,7 +75,7 @@ def describe(circuit: Any, *, parametric: bool = False, keep_phase: bool = False
     _refuse_variables(circuit)
     writer = ProgramWriter(
         circuit.num_qubits,
-        _registers(circuit),
+        registers(circuit),
         parameters=[each.name for each in circuit.parameters],
         keep_phase=keep_phase,
     )
@@ -127,7 +127,7 @@ def _refuse_variables(circuit: Any) -> None:
         )
 
 
-def _registers(circuit: Any) -> list[tuple[str, int]]:
+def registers(circuit: Any) -> list[tuple[str, int]]:
     """Registers in the order of the bits, with loose bits gathered into more of them."""
     place = {bit: index for index, bit in enumerate(circuit.clbits)}
     starts: dict[int, Any] = {}
