@@ -105,6 +105,9 @@ class Backend(BackendV2):  # type: ignore[misc]
         """
         return retrieve_job(self.client, job_id, self)
 
+    def __repr__(self) -> str:
+        return f"<Backend {self.name} of {self.client.address}>"
+
     def _specs(
         self, circuits: Sequence[QuantumCircuit], options: Mapping[str, Any]
     ) -> Iterable[JobSpec]:

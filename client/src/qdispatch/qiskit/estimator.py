@@ -10,13 +10,13 @@ from qiskit.primitives import BaseEstimatorV2
 from qiskit.primitives.containers import PrimitiveResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
-from qdispatch.job import JobResult
 from qdispatch.model import JobSpec
 from qdispatch.qiskit import seeds
 from qdispatch.qiskit.connection import connect
 from qdispatch.qiskit.options import EstimatorOptions
 from qdispatch.qiskit.plan import Plan
 from qdispatch.qiskit.primitive_job import PrimitiveJob
+from qdispatch.result import JobResult
 
 
 class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]

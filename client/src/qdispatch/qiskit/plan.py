@@ -12,10 +12,10 @@ from qiskit.primitives.containers import DataBin, PubResult
 from qiskit.quantum_info import SparseObservable
 
 from qdispatch.client import Client
-from qdispatch.job import JobResult
 from qdispatch.model import JobSpec, ResultType
 from qdispatch.qiskit.pairs import blocks
 from qdispatch.qiskit.points import by_parameter, split
+from qdispatch.result import JobResult
 
 # So that a precision of 1 / sqrt(shots) gives these shots, whatever its last digit.
 _ROUNDING: Final = 1e-9

@@ -9,8 +9,8 @@ from uuid import uuid4
 from qiskit.primitives import BasePrimitiveJob
 from qiskit.providers import JobStatus
 
-from qdispatch.job import JobResult
 from qdispatch.qiskit.statuses import status_of
+from qdispatch.result import JobResult
 
 
 class PrimitiveJob(BasePrimitiveJob):  # type: ignore[misc]

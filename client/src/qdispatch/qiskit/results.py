@@ -15,9 +15,9 @@ from qiskit.result.models import ExperimentResult, ExperimentResultData
 
 from qdispatch.arrays import Memory
 from qdispatch.circuits.qiskit import registers
-from qdispatch.job import JobResult
 from qdispatch.model import JobInfo, ResultType
 from qdispatch.qiskit import seeds
+from qdispatch.result import JobResult
 
 _KEY: Final = "qiskit"
 

@@ -14,13 +14,13 @@ from qiskit.primitives.containers import BitArray, DataBin, PrimitiveResult, Sam
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qdispatch.client import Client
-from qdispatch.job import JobResult
 from qdispatch.model import JobSpec, ResultType
 from qdispatch.qiskit import seeds
 from qdispatch.qiskit.connection import connect
 from qdispatch.qiskit.options import SamplerOptions
 from qdispatch.qiskit.points import by_parameter, split
 from qdispatch.qiskit.primitive_job import PrimitiveJob
+from qdispatch.result import JobResult
 
 #: What the single shots of one job may take, in bytes; more points go into more jobs.
 _JOB_BYTES: Final = 32 * 2**20
