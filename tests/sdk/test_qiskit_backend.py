@@ -127,11 +127,11 @@ def test_a_result_says_which_circuit_it_is_of(backend: Backend) -> None:
     assert (result.success, result.backend_name) == (True, "aer")
 
 
-def test_a_circuit_without_bits_has_no_counts(backend: Backend) -> None:
+def test_a_circuit_without_measurements_says_so(backend: Backend) -> None:
     circuit = QuantumCircuit(1)
     circuit.h(0)
-    result = backend.run(circuit, shots=10).result()
-    assert result.data(0) == {}
+    with pytest.raises(JobFailedError, match="measures nothing"):
+        backend.run(circuit, shots=10).result()
 
 
 def test_a_run_is_found_again(backend: Backend, provider: Provider) -> None:

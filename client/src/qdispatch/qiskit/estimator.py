@@ -33,6 +33,7 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]
 
     Attributes:
         options: May be changed between calls.
+        target: Name of the target; empty for whichever the server picks.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]
         default_precision: float | None = None,
         seed: Any = None,
     ) -> None:
-        self._client, self._target = connect(mode if backend is None else backend, target)
+        self._client, self.target = connect(mode if backend is None else backend, target)
         self.options = EstimatorOptions.of(options)
         if default_precision is not None:
             self.options.default_precision = default_precision
@@ -73,7 +74,7 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]
         """
         default = self.options.precision() if precision is None else precision
         seed = seeds.of_run(self.options.seed_of_run())
-        options = {**self.options.submission(), "target": self._target}
+        options = {**self.options.submission(), "target": self.target}
         specs: list[JobSpec] = []
         plans: list[Plan] = []
         n_before = 0

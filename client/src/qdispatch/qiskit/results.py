@@ -17,7 +17,7 @@ from qdispatch.arrays import Memory
 from qdispatch.circuits.qiskit import registers
 from qdispatch.model import JobInfo, ResultType
 from qdispatch.qiskit import seeds
-from qdispatch.result import JobResult
+from qdispatch.result import JobResult, PointResult
 
 _KEY: Final = "qiskit"
 
@@ -74,16 +74,14 @@ def _experiments(result: JobResult) -> Iterator[Any]:
             status="DONE",
             meas_level=MeasLevel.CLASSIFIED,
             seed=seeds.nth(info.spec.seed, index),
-            data=ExperimentResultData(**_data(info, point, header)),
+            data=ExperimentResultData(**_data(info, point)),
             header=header,
             metadata={"method": info.method, "job_id": info.id},
             time_taken=info.timings.simulating_s,
         )
 
 
-def _data(info: JobInfo, point: Any, header: Mapping[str, Any]) -> dict[str, Any]:
-    if not header.get("memory_slots", 1):
-        return {}
+def _data(info: JobInfo, point: PointResult) -> dict[str, Any]:
     data: dict[str, Any] = {
         "counts": {hex(int(outcome, 2)): number for outcome, number in point.counts.items()}
     }

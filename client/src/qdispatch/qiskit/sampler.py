@@ -43,6 +43,7 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]
 
     Attributes:
         options: May be changed between calls.
+        target: Name of the target; empty for whichever the server picks.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]
         default_shots: int | None = None,
         seed: Any = None,
     ) -> None:
-        self._client, self._target = connect(mode if backend is None else backend, target)
+        self._client, self.target = connect(mode if backend is None else backend, target)
         self.options = SamplerOptions.of(options)
         if default_shots is not None:
             self.options.default_shots = default_shots
@@ -96,7 +97,7 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]
         return PrimitiveJob(batch, lambda results: _collect(parts, results))
 
     def _submission(self) -> dict[str, Any]:
-        return {**self.options.submission(), "target": self._target}
+        return {**self.options.submission(), "target": self.target}
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,9 @@ def _specs(client: Client, pub: Any, seed: int | None, options: dict[str, Any]) 
         parameters=by_parameter(pub),
         **options,
     )
+    if "\nmeasure " not in spec.program:
+        # Registers that nothing is written into are 0.
+        return []
     if not spec.parameters:
         return [replace(spec, seed=seeds.nth(seed, each)) for each in range(pub.size)]
     width = (pub.circuit.num_clbits + 7) // 8
