@@ -29,8 +29,7 @@ def installation(
     """An installation with three targets; the SDK of each is loaded by its first job."""
     folder = tmp_path_factory.mktemp("installation")
     shutil.copy(migrated_sqlite, folder / "qdispatch.db")
-    # Nobody but the poll wakes the watchers here.
-    server = {"address": "127.0.0.1:0", "cancel_wait_s": 0, "watch_interval_s": 0.005}
+    server = {"address": "127.0.0.1:0", "cancel_wait_s": 0}
     url = f"sqlite:///{folder / 'qdispatch.db'}"
     installation = Installation(make_settings(folder, database_url=url, server=server))
     yield installation
