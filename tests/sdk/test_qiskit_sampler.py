@@ -158,7 +158,7 @@ def test_what_is_wrong_is_said(client: Client) -> None:
         SamplerV2(mode=AerSimulator())
     with pytest.raises(QDispatchError, match="default_shots"):
         SamplerV2(client, options={"shot": 3})
-    with pytest.raises(ValueError, match="number of parameters"):
+    with pytest.raises(ValueError, match="inconsistent"):
         SamplerV2(client).run([(parametric(), [1.0])])
     circuit = QuantumCircuit(1, 1)
     circuit.rx(1j * Parameter("a"), 0)
