@@ -78,8 +78,8 @@ class Backend(BackendV2):  # type: ignore[misc]
             options: ``shots`` (1024), ``memory`` (False; whether
                 ``Result.get_memory`` has the single shots), ``seed_simulator``
                 (from 0; the circuits of a list get seeds as Aer gives them, so
-                that the target "aer" gives the counts that
-                ``qiskit_aer.AerSimulator`` gives), ``method`` (of the target
+                that the target "aer" counts as ``qiskit_aer.AerSimulator``
+                does where a circuit is static and has no ``parameter_binds``), ``method`` (of the target
                 "aer"), ``parameter_binds`` (of each circuit, parameter -> list
                 of values; each set of values is an experiment of the result),
                 ``time_limit_s`` (wall time of each circuit, in seconds) and

@@ -38,8 +38,8 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]
         target: Name of a target, if not the backend's.
         options: A `SamplerOptions`, or a mapping of such options.
         default_shots: As the option.
-        seed: As the option. On the target "aer" the single shots are those of
-            Aer's own sampler with this seed.
+        seed: As the option. On the target "aer" the single shots of static
+            circuits without parameters are those of Aer's own sampler.
 
     Attributes:
         options: May be changed between calls.
