@@ -94,13 +94,12 @@ def test_dynamic_circuits_have_aers_distribution(
     assert close(mine, theirs)
 
 
-def test_sets_of_values_are_experiments(
-    backend: Backend, aer: AerSimulator
-) -> None:
+def test_sets_of_values_are_experiments(backend: Backend, aer: AerSimulator) -> None:
     theta, phi = Parameter("θ"), Parameter("phi")
     circuit = QuantumCircuit(2, 2)
     circuit.ry(theta, 0)
-    circuit.crx(2 * phi + theta, 0, 1)
+    circuit.cx(0, 1)
+    circuit.rx(2 * phi + theta, 1)
     circuit.measure([0, 1], [0, 1])
     binds = [{}, {phi: [0.1, 0.2, 0.3], theta: [1.0, 1.5, 2.0]}, {}]
     circuits = [bell(), circuit, bell()]

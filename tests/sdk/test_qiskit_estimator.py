@@ -17,6 +17,7 @@ from qdispatch.qiskit import EstimatorOptions, EstimatorV2, Provider
 from qdispatch.qiskit.pairs import Block, blocks
 from qdispatch.qiskit.plan import shots_for
 from tests.sdk.qiskit_circuits import STATIC
+from tests.sdk.test_qiskit_programs import EXPRESSIONS
 
 ANGLES = ParameterVector("θ", 3)
 VALUES = np.random.default_rng(7).uniform(-3, 3, size=(4, 5, 3))
@@ -142,6 +143,19 @@ def test_a_library_ansatz(client: Client) -> None:
     pub = (circuit, "ZXYZ", np.linspace(0, 2, 3 * circuit.num_parameters).reshape(3, -1))
     mine = EstimatorV2(client, target="aer").run([pub]).result()[0].data.evs
     assert mine == pytest.approx(StatevectorEstimator().run([pub]).result()[0].data.evs, abs=1e-9)
+
+
+def test_every_expression_is_bound_by_the_service(client: Client) -> None:
+    pubs = []
+    for expression in EXPRESSIONS.values():
+        circuit = QuantumCircuit(1)
+        circuit.ry(expression, 0)
+        n = circuit.num_parameters
+        pubs.append((circuit, ["Z", "X"], np.linspace(0.3, 5, 2 * n).reshape(2, n)))
+    mine = EstimatorV2(client, target="aer").run(pubs).result()
+    theirs = StatevectorEstimator().run(pubs).result()
+    for name, first, second in zip(EXPRESSIONS, mine, theirs, strict=True):
+        assert first.data.evs == pytest.approx(second.data.evs, abs=1e-9), name
 
 
 def test_it_is_made_as_other_estimators_are(client: Client, address: str) -> None:

@@ -10,12 +10,14 @@ import pytest
 import qiskit.circuit.library as lib
 from qiskit import QuantumCircuit
 from qiskit.circuit import Gate, Parameter, ParameterVector
-from qiskit.quantum_info import Operator, SparsePauliOp, random_unitary
+from qiskit.quantum_info import Operator, SparsePauliOp, Statevector, random_unitary
 
 from qdispatch.circuits import CircuitForm, describe
+from qdispatch.client import Client
 from qdispatch.errors import CircuitError
 from tasks.parse import parse
 from tasks.simulators.matrices import matrix
+from tests.sdk.qiskit_circuits import STATIC
 
 a, b = Parameter("a"), Parameter("β")
 v = ParameterVector("v", 3)
@@ -78,6 +80,15 @@ def test_the_global_phase_is_kept(gate: Gate, with_loop: bool) -> None:
     assert np.abs(unitary(form) - Operator(plain).data).max() < 1e-12
 
 
+@pytest.mark.parametrize("target", ["aer", "pennylane"])
+def test_state_vectors_have_the_phase(client: Client, target: str) -> None:
+    circuits = [make() for make in STATIC.values()]
+    results = client.submit_batch(circuits, target=target, result_types=["statevector"]).results()
+    for circuit, result in zip(circuits, results, strict=True):
+        exact = Statevector(circuit.remove_final_measurements(inplace=False)).data
+        assert np.abs(np.asarray(result.statevector) - exact).max() < 1e-9
+
+
 def test_without_keep_phase_there_is_none() -> None:
     assert "gphase" not in describe(on(lib.ECRGate())).program
 
@@ -87,7 +98,7 @@ EXPRESSIONS = {
     "affine": 0.1 * a + 1 / 3, "difference": (a - b) / (2 * b), "square": a**2, "root": b**0.5,
     "minus power": b**-2, "elements": v[0] * v[1] - v[2], "functions": a.sin() + b.cos() * a.tan(),
     "inverses": (a / 9).arcsin() + (a / 9).arccos() + a.arctan(), "exp and log": a.exp() + b.log(),
-    "abs": (a - 5).abs(), "sign": (a - 5).sign() + a.sign(), "conjugate": (2 * a).conjugate(),
+    "abs": (a - 5).abs(), "sign": (a - 5).sign() + 2 * a.sign(),  "conjugate": (2 * a).conjugate(),
     "tiny": 1e-17 * a, "nested": ((a + 1) ** 2 / (b + 2) ** 3 - 1).sin(), "nothing": a - a,
 }  # fmt: skip
 

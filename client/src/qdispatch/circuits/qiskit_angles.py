@@ -77,8 +77,9 @@ class _Printer:
         if name == "Abs":
             return f"sqrt({self.text(node.args[0])} ** 2.0)"
         if name == "sign":
+            # Inputs take part in no comparison. The small number gives 0 its sign, 0.
             inner = self.text(node.args[0])
-            return f"(({inner} > 0.0) - ({inner} < 0.0))"
+            return f"({inner} / sqrt({inner} ** 2.0 + 1e-300))"
         raise CircuitError(
             f"gate '{self._gate}' has the parameter {self._whole}, which OpenQASM 3 cannot say; "
             "bind it, or put a parameter of its own in its place",
