@@ -9,6 +9,7 @@ import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Parameter
 from qiskit.circuit.random import random_circuit
+from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.providers import JobStatus, JobTimeoutError
 from qiskit.quantum_info import Operator
 from qiskit.transpiler import generate_preset_pass_manager
@@ -169,6 +170,17 @@ def test_a_circuit_that_cannot_run_fails_with_its_reason(backend: Backend) -> No
     with pytest.raises(JobFailedError, match="unsupported"):
         job.result()
     assert job.status() is JobStatus.ERROR
+
+
+def test_qiskits_own_primitives_run_on_it(backend: Backend) -> None:
+    sampler = BackendSamplerV2(backend=backend, options={"default_shots": 20})
+    data = sampler.run([STATIC["two_registers"]()]).result()[0].data
+    assert (data.a.num_bits, data.b.num_shots) == (2, 20)
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    estimator = BackendEstimatorV2(backend=backend)
+    values = estimator.run([(circuit, ["ZZ", "IZ", "ZI"])], precision=0.2).result()[0].data.evs
+    assert list(values) == [-1, -1, 1]
 
 
 def test_the_method_and_the_defaults_are_options(backend: Backend) -> None:

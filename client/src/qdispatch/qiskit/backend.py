@@ -92,7 +92,8 @@ class Backend(BackendV2):  # type: ignore[misc]
         """
         for name in options.keys() - dict(self.options).keys():
             warnings.warn(f"option {name} is not known to qdispatch", UserWarning, stacklevel=2)
-        chosen = {**dict(self.options), **options}
+        given = {name: value for name, value in options.items() if value is not None}
+        chosen = {**dict(self.options), **given}
         circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
         specs = list(self._specs(circuits, chosen))
         return Job(self, self.client.submit_batch(specs))
