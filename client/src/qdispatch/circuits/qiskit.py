@@ -88,7 +88,8 @@ def describe(circuit: Any, *, parametric: bool = False, keep_phase: bool = False
         emit(writer, circuit, scope)
     except RecursionError as error:
         raise CircuitError("the definitions of the circuit's gates are nested too deep") from error
-    parameter_of: dict[Hashable, str] = {**writer.inputs}
+    parameter_of: dict[Hashable, str] = {}
+    parameter_of.update(writer.inputs.items())
     parameter_of.update((each, writer.inputs[each.name]) for each in circuit.parameters)
     qubit_of: dict[Hashable, int] = {index: index for index in range(circuit.num_qubits)}
     qubit_of.update((bit, index) for index, bit in enumerate(circuit.qubits))

@@ -79,11 +79,12 @@ class Backend(BackendV2):  # type: ignore[misc]
                 ``Result.get_memory`` has the single shots), ``seed_simulator``
                 (from 0; the circuits of a list get seeds as Aer gives them, so
                 that the target "aer" counts as ``qiskit_aer.AerSimulator``
-                does where a circuit is static and has no ``parameter_binds``), ``method`` (of the target
-                "aer"), ``parameter_binds`` (of each circuit, parameter -> list
-                of values; each set of values is an experiment of the result),
-                ``time_limit_s`` (wall time of each circuit, in seconds) and
-                ``tags``. What is not given is as in ``backend.options``.
+                does where a circuit is static and without ``parameter_binds``),
+                ``method`` (of the target "aer"), ``parameter_binds`` (of each
+                circuit, parameter -> list of values; each set of values is an
+                experiment of the result), ``time_limit_s`` (wall time of each
+                circuit, in seconds) and ``tags``. What is not given, or None,
+                is as in ``backend.options``.
 
         Raises:
             CircuitError: A circuit cannot be carried; the message says which.
