@@ -195,8 +195,8 @@ def test_the_method_and_the_defaults_are_options(backend: Backend) -> None:
 def test_errors_come_before_anything_is_submitted(backend: Backend, provider: Provider) -> None:
     circuit = QuantumCircuit(1)
     circuit.rx(Parameter("a"), 0)
-    with pytest.raises(CircuitError, match="a"):
-        backend.run(circuit)
+    with pytest.raises(CircuitError, match="circuit 1: parameters without a value: a"):
+        backend.run([bell(), circuit])
     with pytest.raises(InvalidJobError, match="2 circuits and 1"):
         backend.run([circuit, circuit], parameter_binds=[{}])
     with pytest.raises(UnknownTargetError, match="aer, cirq, pennylane"):

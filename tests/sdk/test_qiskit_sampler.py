@@ -163,8 +163,8 @@ def test_what_is_wrong_is_said(client: Client) -> None:
     circuit = QuantumCircuit(1, 1)
     circuit.rx(1j * Parameter("a"), 0)
     circuit.measure(0, 0)
-    with pytest.raises(CircuitError, match="rx"):
-        SamplerV2(client).run([(circuit, [1.0])])
+    with pytest.raises(CircuitError, match=r"pub 1: gate 'rx'"):
+        SamplerV2(client).run([bell(), (circuit, [1.0])])
 
 
 def test_a_failed_job_says_why(client: Client) -> None:

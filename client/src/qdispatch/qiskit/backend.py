@@ -17,6 +17,7 @@ from qdispatch.model import JobSpec, ResultType, TargetInfo
 from qdispatch.qiskit import seeds
 from qdispatch.qiskit.gates import make_target
 from qdispatch.qiskit.job import Job, retrieve_job
+from qdispatch.qiskit.preparing import prepare
 from qdispatch.qiskit.results import extra_of, header_of
 
 #: The most circuits that a server takes in one run, unless it is set otherwise.
@@ -117,9 +118,11 @@ class Backend(BackendV2):  # type: ignore[misc]
         seed = seeds.of_run(options["seed_simulator"])
         kinds = (ResultType.COUNTS, ResultType.MEMORY)
         n_before = 0
-        for circuit, values in zip(circuits, binds, strict=True):
-            spec = self.client.prepare(
+        for index, (circuit, values) in enumerate(zip(circuits, binds, strict=True)):
+            spec = prepare(
+                self.client,
                 circuit,
+                f"circuit {index}",
                 target=self.target_name,
                 shots=options["shots"],
                 result_types=kinds if options["memory"] else kinds[:1],

@@ -78,8 +78,8 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]
         specs: list[JobSpec] = []
         plans: list[Plan] = []
         n_before = 0
-        for like in pubs:
-            plan = Plan(EstimatorPub.coerce(like, default))
+        for index, like in enumerate(pubs):
+            plan = Plan(EstimatorPub.coerce(like, default), f"pub {index}")
             plans.append(plan)
             for spec in plan.specs(self._client, options):
                 specs.append(replace(spec, seed=seeds.nth(seed, n_before)))

@@ -15,6 +15,7 @@ from qdispatch.client import Client
 from qdispatch.model import JobSpec, ResultType
 from qdispatch.qiskit.pairs import blocks
 from qdispatch.qiskit.points import by_parameter, split
+from qdispatch.qiskit.preparing import prepare
 from qdispatch.result import JobResult
 
 # So that a precision of 1 / sqrt(shots) gives these shots, whatever its last digit.
@@ -26,10 +27,12 @@ class Plan:
 
     Args:
         pub: An ``EstimatorPub`` with a precision.
+        name: What it is called in errors.
     """
 
-    def __init__(self, pub: Any) -> None:
+    def __init__(self, pub: Any, name: str) -> None:
         self._pub = pub
+        self._name = name
         self._shots = shots_for(pub.precision)
         self._observables, which = _distinct(pub.observables)
         shape = pub.parameter_values.shape
@@ -49,8 +52,10 @@ class Plan:
         """
         if not self._blocks:
             return
-        whole = client.prepare(
+        whole = prepare(
+            client,
             self._pub.circuit,
+            self._name,
             shots=self._shots,
             result_types=(ResultType.EXPVAL,),
             observables=[SparseObservable.from_list(list(each)) for each in self._observables],

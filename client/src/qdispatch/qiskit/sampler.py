@@ -19,6 +19,7 @@ from qdispatch.qiskit import seeds
 from qdispatch.qiskit.connection import connect
 from qdispatch.qiskit.options import SamplerOptions
 from qdispatch.qiskit.points import by_parameter, split
+from qdispatch.qiskit.preparing import prepare
 from qdispatch.qiskit.primitive_job import PrimitiveJob
 from qdispatch.result import JobResult
 
@@ -89,7 +90,8 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]
             pub = SamplerPub.coerce(like, default)
             if not pub.circuit.cregs:
                 _warn_of_nothing(index)
-            jobs = _specs(self._client, pub, seeds.nth(seed, n_before), self._submission())
+            options = {**self._submission(), "seed": seeds.nth(seed, n_before)}
+            jobs = _specs(self._client, pub, f"pub {index}", options)
             parts.append(_Part(pub, len(jobs)))
             specs += jobs
             n_before += pub.size
@@ -117,14 +119,15 @@ def _warn_of_nothing(index: int) -> None:
     )
 
 
-def _specs(client: Client, pub: Any, seed: int | None, options: dict[str, Any]) -> list[JobSpec]:
+def _specs(client: Client, pub: Any, name: str, options: dict[str, Any]) -> list[JobSpec]:
     """The jobs of a pub; none if there is nothing to sample."""
     if not pub.size or not any(len(register) for register in pub.circuit.cregs):
         return []
-    spec = client.prepare(
+    spec = prepare(
+        client,
         pub.circuit,
+        name,
         shots=pub.shots,
-        seed=seed,
         result_types=(ResultType.MEMORY,),
         parameters=by_parameter(pub),
         **options,
@@ -133,7 +136,7 @@ def _specs(client: Client, pub: Any, seed: int | None, options: dict[str, Any]) 
         # Registers that nothing is written into are 0.
         return []
     if not spec.parameters:
-        return [replace(spec, seed=seeds.nth(seed, each)) for each in range(pub.size)]
+        return [replace(spec, seed=seeds.nth(spec.seed, each)) for each in range(pub.size)]
     width = (pub.circuit.num_clbits + 7) // 8
     return split(spec, _JOB_BYTES // (pub.shots * width))
 
