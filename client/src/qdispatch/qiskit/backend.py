@@ -80,7 +80,7 @@ class Backend(BackendV2):  # type: ignore[misc]
                 ``Result.get_memory`` has the single shots), ``seed_simulator``
                 (from 0; the circuits of a list get seeds as Aer gives them, so
                 that the target "aer" counts as ``qiskit_aer.AerSimulator``
-                does where a circuit is static and without ``parameter_binds``),
+                does where a circuit is static),
                 ``method`` (of the target "aer"), ``parameter_binds`` (of each
                 circuit, parameter -> list of values; each set of values is an
                 experiment of the result), ``time_limit_s`` (wall time of each

@@ -26,7 +26,7 @@ def by_parameter(pub: Any) -> dict[Any, list[float]] | None:
 
 
 def split(spec: JobSpec, n_points: int) -> list[JobSpec]:
-    """One sweep as several, each with a seed of its own.
+    """One sweep as several, which together have the same seeds.
 
     Args:
         spec: The sweep.

@@ -16,6 +16,7 @@ from qiskit.result.models import ExperimentResult, ExperimentResultData
 from qdispatch.arrays import Memory
 from qdispatch.circuits.qiskit import registers
 from qdispatch.model import JobInfo, ResultType
+from qdispatch.qiskit import seeds
 from qdispatch.result import JobResult, PointResult
 
 _KEY: Final = "qiskit"
@@ -66,13 +67,13 @@ def result_of(backend: Any, job_id: str, results: Sequence[JobResult]) -> Any:
 def _experiments(result: JobResult) -> Iterator[Any]:
     info = result.info
     header = json.loads(info.spec.extra or "{}").get(_KEY, {})
-    for point in result:
+    for index, point in enumerate(result):
         yield ExperimentResult(
             shots=info.spec.shots,
             success=True,
             status="DONE",
             meas_level=MeasLevel.CLASSIFIED,
-            seed=info.spec.seed,
+            seed=seeds.nth(info.spec.seed, index),
             data=ExperimentResultData(**_data(info, point)),
             header=header,
             metadata={"method": info.method, "job_id": info.id},

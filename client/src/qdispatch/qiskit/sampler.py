@@ -40,7 +40,7 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]
         options: A `SamplerOptions`, or a mapping of such options.
         default_shots: As the option.
         seed: As the option. On the target "aer" the single shots of static
-            circuits without parameters are those of Aer's own sampler.
+            circuits are those of Aer's own sampler.
 
     Attributes:
         options: May be changed between calls.
