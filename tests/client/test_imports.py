@@ -61,3 +61,10 @@ def test_only_the_sdk_of_the_circuit_is_imported(mine: str, make: str) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_interface_of_qiskit_imports_qiskit_alone() -> None:
+    others = ("cirq", "pennylane", "qiskit_aer")
+    code = f"import qdispatch.qiskit, sys; print([n for n in {others} if n in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

@@ -6,12 +6,14 @@ the spaces between registers. A register whose bits already stand in another
 one gets no declaration of its own; conditions on it are taken apart.
 
 Qiskit's own exporters round angles near fractions of pi, so the program is
-written here. Gates are told by their class, never by their name.
+written here. Gates are told by their class, never by their name. Parameters
+without a value become inputs of the program, in the order of
+``circuit.parameters``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -30,7 +32,8 @@ from qiskit.circuit import (
 
 from qdispatch.circuits import qiskit_control
 from qdispatch.circuits.form import CircuitForm
-from qdispatch.circuits.writer import ProgramWriter
+from qdispatch.circuits.qiskit_angles import angle
+from qdispatch.circuits.writer import Angle, ProgramWriter
 from qdispatch.errors import CircuitError
 
 _GATES: Final[Mapping[type, str]] = {
@@ -45,9 +48,6 @@ _GATES: Final[Mapping[type, str]] = {
     lib.SwapGate: "swap", lib.RXXGate: "rxx", lib.RZZGate: "rzz",
     lib.CCXGate: "ccx", lib.CSwapGate: "cswap",
 }  # fmt: skip
-
-_NOTHING: Final = (Delay, lib.GlobalPhaseGate)
-"""What an ideal simulation does not see."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,15 @@ def describe(circuit: Any, *, parametric: bool = False, keep_phase: bool = False
         CircuitError: A parameter has no value, or an instruction has neither
             a gate of OpenQASM nor a definition; ``gate`` names it.
     """
-    _refuse_unbound(circuit)
-    writer = ProgramWriter(circuit.num_qubits, _registers(circuit))
+    if not parametric:
+        _refuse_unbound(circuit)
+    _refuse_variables(circuit)
+    writer = ProgramWriter(
+        circuit.num_qubits,
+        registers(circuit),
+        parameters=[each.name for each in circuit.parameters],
+        keep_phase=keep_phase,
+    )
     scope = Scope(
         qubits=tuple(range(circuit.num_qubits)),
         clbits=tuple(range(circuit.num_clbits)),
@@ -81,6 +88,9 @@ def describe(circuit: Any, *, parametric: bool = False, keep_phase: bool = False
         emit(writer, circuit, scope)
     except RecursionError as error:
         raise CircuitError("the definitions of the circuit's gates are nested too deep") from error
+    parameter_of: dict[Hashable, str] = {}
+    parameter_of.update(writer.inputs.items())
+    parameter_of.update((each, writer.inputs[each.name]) for each in circuit.parameters)
     qubit_of: dict[Hashable, int] = {index: index for index in range(circuit.num_qubits)}
     qubit_of.update((bit, index) for index, bit in enumerate(circuit.qubits))
     return CircuitForm(
@@ -94,6 +104,8 @@ def describe(circuit: Any, *, parametric: bool = False, keep_phase: bool = False
             register.name: tuple(scope.clbit_of[bit] for bit in register)
             for register in circuit.cregs
         },
+        parameters=tuple(writer.inputs.values()),
+        parameter_of=parameter_of,
     )
 
 
@@ -104,6 +116,9 @@ def _refuse_unbound(circuit: Any) -> None:
             f"parameters without a value: {', '.join(names)}; bind them with assign_parameters",
             gate=names[0],
         )
+
+
+def _refuse_variables(circuit: Any) -> None:
     variables = sorted(each.name for each in circuit.iter_vars())
     if variables:
         raise CircuitError(
@@ -113,7 +128,7 @@ def _refuse_unbound(circuit: Any) -> None:
         )
 
 
-def _registers(circuit: Any) -> list[tuple[str, int]]:
+def registers(circuit: Any) -> list[tuple[str, int]]:
     """Registers in the order of the bits, with loose bits gathered into more of them."""
     place = {bit: index for index, bit in enumerate(circuit.clbits)}
     starts: dict[int, Any] = {}
@@ -136,7 +151,8 @@ def _registers(circuit: Any) -> list[tuple[str, int]]:
 
 
 def emit(writer: ProgramWriter, circuit: Any, scope: Scope) -> None:
-    """Adds all instructions of a circuit, a block or a definition."""
+    """Adds all instructions of a circuit, a block or a definition, and its global phase."""
+    writer.phase(angle(circuit.global_phase, writer.inputs, circuit.name))
     qubit_of = dict(zip(circuit.qubits, scope.qubits, strict=True))
     for instruction in circuit.data:
         inner = replace(
@@ -151,14 +167,17 @@ def _operation(writer: ProgramWriter, operation: Any, scope: Scope) -> None:
     kind = getattr(operation, "base_class", type(operation))
     name = _GATES.get(kind)
     if name is not None and _all_controls_on(operation):
-        writer.gate(name, scope.qubits, _angles(operation))
+        writer.gate(name, scope.qubits, _angles(writer, operation))
     elif kind is Measure:
         writer.measure(scope.qubits[0], scope.clbits[0])
     elif kind is Reset:
         writer.reset(scope.qubits[0])
     elif kind is Barrier:
         writer.barrier(scope.qubits)
-    elif kind in _NOTHING:
+    elif kind is lib.GlobalPhaseGate:
+        writer.phase(*_angles(writer, operation))
+    elif kind is Delay:
+        # An ideal simulation does not see it.
         return
     elif not qiskit_control.emit(writer, operation, scope, _block):
         definition = _definition(operation)
@@ -181,15 +200,8 @@ def _all_controls_on(operation: Any) -> bool:
     return not controls or bool(operation.ctrl_state == (1 << controls) - 1)
 
 
-def _angles(operation: Any) -> Iterable[float]:
-    for value in operation.params:
-        try:
-            yield float(value)
-        except TypeError as error:
-            raise CircuitError(
-                f"gate '{operation.name}' has the parameter {value}; a real number is needed",
-                gate=operation.name,
-            ) from error
+def _angles(writer: ProgramWriter, operation: Any) -> list[Angle]:
+    return [angle(value, writer.inputs, operation.name) for value in operation.params]
 
 
 def _definition(operation: Any) -> Any:

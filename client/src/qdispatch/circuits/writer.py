@@ -36,7 +36,7 @@ GATES: Final[Mapping[str, tuple[int, int]]] = {
 
 #: What Qiskit's qelib1.inc has and stdgates.inc has not.
 _DEFINITIONS: Final[Mapping[str, str]] = {
-    "sxdg": "gate sxdg a { s a; h a; s a; }",
+    "sxdg": "gate sxdg a { h a; sdg a; h a; }",
     "csx": "gate csx a, b { h b; cp(pi/2) a, b; h b; }",
     "rxx": "gate rxx(w) a, b { h a; h b; cx a, b; rz(w) b; cx a, b; h a; h b; }",
     "rzz": "gate rzz(w) a, b { cx a, b; rz(w) b; cx a, b; }",
@@ -127,6 +127,8 @@ class ProgramWriter:
         self._keep_phase = keep_phase
         self._phase = 0.0
         self._phases: list[Expression] = []
+        # How often the loops around it run what is being added.
+        self._times = 1
         self.inputs: dict[str, str] = {}
         for wanted in parameters:
             self.inputs[wanted] = self._free_name(wanted, "p")
@@ -154,9 +156,10 @@ class ProgramWriter:
     def phase(self, angle: Angle) -> None:
         """Multiplies the state by exp(i angle)."""
         if isinstance(angle, Expression):
-            self._phases.append(angle)
+            many = Expression(f"{float(self._times)} * ({angle})")
+            self._phases.append(angle if self._times == 1 else many)
         else:
-            self._phase += float(angle)
+            self._phase += self._times * float(angle)
 
     def gate(self, name: str, qubits: Sequence[int], parameters: Iterable[Angle] = ()) -> None:
         """Adds a gate out of `GATES`; angles in radians."""
@@ -209,10 +212,12 @@ class ProgramWriter:
             each = f"[{values[0]}:{values.step}:{values[-1]}]"
         else:
             each = f"{{{', '.join(str(value) for value in values)}}}"
-        taken = set(self.registers.values())
+        taken = {*self.registers.values(), *self.inputs.values()}
         names = (f"i{number}" for number in self._loops)
+        self._times *= len(values)
         with self._block(f"for int {next(name for name in names if name not in taken)} in {each}"):
             body()
+        self._times //= len(values)
 
     def branch(
         self, condition: str, then: Callable[[], None], otherwise: Callable[[], None]
