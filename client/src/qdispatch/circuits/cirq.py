@@ -64,7 +64,7 @@ def describe(
     for qubit in qubits:
         if qubit.dimension != 2:
             raise CircuitError(f"'{qubit}' has {qubit.dimension} levels; only qubits can be sent")
-    operations = list(_flat(circuit.all_operations()))
+    operations = list(flat_operations(circuit.all_operations()))
     symbols = sorted(cirq.parameter_names(circuit).union(*map(_forgotten, operations)))
     if symbols and not parametric:
         raise CircuitError(
@@ -104,7 +104,7 @@ def describe(
     )
 
 
-def _flat(operations: Iterable[Any]) -> Iterator[Any]:
+def flat_operations(operations: Iterable[Any]) -> Iterator[Any]:
     """The operations, with those that hold measurements of their own taken apart."""
     for operation in operations:
         bare = operation.without_classical_controls().untagged
@@ -113,9 +113,9 @@ def _flat(operations: Iterable[Any]) -> Iterator[Any]:
                 raise cannot(operation, "repeat_until is not supported")
             if cirq.is_parameterized(bare.repetitions):
                 raise cannot(operation, "its number of repetitions has no value")
-            yield from _flat(cirq.decompose_once(operation))
+            yield from flat_operations(cirq.decompose_once(operation))
         elif isinstance(bare.gate, cirq.PauliMeasurementGate):
-            yield from _flat(cirq.decompose_once(operation))
+            yield from flat_operations(cirq.decompose_once(operation))
         else:
             yield operation
 
