@@ -7,9 +7,11 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import cirq
 from duet.futuretools import AwaitableFuture
@@ -20,10 +22,11 @@ from qdispatch.cirq.observables import after_measurements, with_qubits_of, wrapp
 from qdispatch.cirq.points import Points, points_of
 from qdispatch.cirq.records import no_records, records_of
 from qdispatch.client import Client
+from qdispatch.errors import QDispatchError
 from qdispatch.job import Job
 from qdispatch.model import JobSpec, PauliSum, ResultType
 from qdispatch.observables import to_pauli_sum
-from qdispatch.result import PointResult
+from qdispatch.result import JobResult, PointResult
 
 T = TypeVar("T")
 
@@ -210,11 +213,20 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
         """All points of all jobs, in order."""
         if not specs:
             return iter(())
+        request_id = uuid4().hex
+        try:
+            results = _results(self._submit(specs, request_id))
+        except KeyboardInterrupt:
+            # Nobody else knows of the jobs. Submitted again, they are the same.
+            with suppress(QDispatchError):
+                self._submit(specs, request_id).cancel()
+            raise
+        return itertools.chain.from_iterable(results)
+
+    def _submit(self, specs: Sequence[JobSpec], request_id: str) -> Job | Batch:
         if len(specs) == 1:
-            job = Job(self.client, self.client.create_job(specs[0]))
-            return iter(_finished(job, job.result))
-        batch = self.client.submit_batch(specs)
-        return itertools.chain.from_iterable(_finished(batch, batch.results))
+            return Job(self.client, self.client.create_job(specs[0], request_id=request_id))
+        return self.client.submit_batch(specs, request_id=request_id)
 
 
 class _Played(cirq.Sampler):  # type: ignore[misc]
@@ -242,13 +254,8 @@ def _observables(given: Sequence[Any], form: CircuitForm) -> tuple[PauliSum, ...
     return tuple(to_pauli_sum(each, form, index=index) for index, each in enumerate(given))
 
 
-def _finished(job: Job | Batch, result: Callable[[], T]) -> T:
-    try:
-        return result()
-    except KeyboardInterrupt:
-        # Nobody else knows of this job.
-        job.cancel()
-        raise
+def _results(submitted: Job | Batch) -> list[JobResult]:
+    return [submitted.result()] if isinstance(submitted, Job) else submitted.results()
 
 
 async def _aside(call: Callable[[], T]) -> T:

@@ -9,13 +9,13 @@ import cirq
 import numpy as np
 import pytest
 import sympy
-from matrix_of import exact_unitary, written_phase
 
 from qdispatch.circuits import describe
 from qdispatch.circuits.cirq_expressions import angle, phase_of
 from qdispatch.circuits.writer import Expression
 from qdispatch.errors import CircuitError
 from qdispatch.model import ProgramFormat
+from tests.sdk.matrix_of import exact_unitary, written_phase
 
 A, B, C, D = cirq.LineQubit.range(4)
 T, S = sympy.symbols("t s")
