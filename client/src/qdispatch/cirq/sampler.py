@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import UTC, datetime
-from random import Random
-from typing import Any, TypeVar
-from uuid import uuid4
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import cirq
-from duet.futuretools import AwaitableFuture
 
-from qdispatch.batch import Batch
-from qdispatch.circuits.form import CircuitForm
+from qdispatch.cirq.aside import aside
 from qdispatch.cirq.observables import after_measurements, with_qubits_of, wrapped
 from qdispatch.cirq.points import Points, points_of
 from qdispatch.cirq.records import no_records, records_of
+from qdispatch.cirq.submitter import Submitter
 from qdispatch.client import Client
-from qdispatch.errors import QDispatchError
-from qdispatch.job import Job
-from qdispatch.model import JobSpec, PauliSum, ResultType
-from qdispatch.observables import to_pauli_sum
-from qdispatch.result import JobResult, PointResult
-
-T = TypeVar("T")
+from qdispatch.model import ResultType
 
 
 class Sampler(cirq.Sampler):  # type: ignore[misc]
@@ -67,11 +53,14 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
         if client is not None and address is not None:
             raise ValueError("give a client or an address, not both")
         self.client = Client(address) if client is None else client
-        self._target = target
-        self._seeds = None if seed is None else Random(seed)  # noqa: S311
-        self._extra = extra if isinstance(extra, str) else json.dumps(extra)
-        self._time_limit_s = time_limit_s
-        self._tags = tuple(tags)
+        self._jobs = Submitter(
+            self.client,
+            target=target,
+            seed=seed,
+            extra=extra if isinstance(extra, str) else json.dumps(extra),
+            time_limit_s=time_limit_s,
+            tags=tuple(tags),
+        )
 
     def run_sweep(self, program: Any, params: Any, repetitions: int = 1) -> list[Any]:
         """Samples a circuit at each point of a sweep; see ``cirq.Sampler``.
@@ -109,11 +98,11 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
         asked = [
             _points_to_sample(*each) for each in zip(programs, params_list, shots, strict=True)
         ]
-        outcomes = self._run(
+        outcomes = self._jobs.run(
             [
                 spec
                 for points, count in zip(asked, shots, strict=True)
-                for spec in self._specs(points, ResultType.MEMORY, count)
+                for spec in self._jobs.specs(points, ResultType.MEMORY, count)
             ]
         )
         return [
@@ -170,12 +159,12 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
             )
         sums = after_measurements(program, wrapped(observables))
         points = points_of(with_qubits_of(program, wrapped(observables)), params)
-        specs = self._specs(points, ResultType.EXPVAL, num_samples, sums)
-        return [list(each.expval) for each in self._run(list(specs))]
+        specs = self._jobs.specs(points, ResultType.EXPVAL, num_samples, sums)
+        return [list(each.expval) for each in self._jobs.run(list(specs))]
 
     async def run_sweep_async(self, program: Any, params: Any, repetitions: int = 1) -> list[Any]:
         """As `run_sweep`; the event loop, of asyncio or of duet, goes on meanwhile."""
-        return await _aside(lambda: self.run_sweep(program, params, repetitions))
+        return await aside(lambda: self.run_sweep(program, params, repetitions))
 
     async def run_batch_async(
         self,
@@ -184,49 +173,7 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
         repetitions: int | Sequence[int] = 1,
     ) -> list[list[Any]]:
         """As `run_batch`; the event loop, of asyncio or of duet, goes on meanwhile."""
-        return await _aside(lambda: self.run_batch(programs, params_list, repetitions))
-
-    def _specs(
-        self, points: Points, kind: ResultType, shots: int, observables: Sequence[Any] = ()
-    ) -> Iterator[JobSpec]:
-        for form in points.forms:
-            yield JobSpec(
-                program=form.program,
-                program_format=form.program_format,
-                framework=form.framework,
-                n_qubits=form.n_qubits,
-                depth=form.depth,
-                target=self._target,
-                submission_date=datetime.now(UTC),
-                result_types=(kind,),
-                shots=int(shots),
-                seed=None if self._seeds is None else self._seeds.getrandbits(63),
-                observables=_observables(observables, form),
-                extra=self._extra,
-                time_limit_s=self._time_limit_s,
-                tags=self._tags,
-                parameters=form.parameters,
-                parameter_values=points.values,
-            )
-
-    def _run(self, specs: Sequence[JobSpec]) -> Iterator[PointResult]:
-        """All points of all jobs, in order."""
-        if not specs:
-            return iter(())
-        request_id = uuid4().hex
-        try:
-            results = _results(self._submit(specs, request_id))
-        except KeyboardInterrupt:
-            # Nobody else knows of the jobs. Submitted again, they are the same.
-            with suppress(QDispatchError):
-                self._submit(specs, request_id).cancel()
-            raise
-        return itertools.chain.from_iterable(results)
-
-    def _submit(self, specs: Sequence[JobSpec], request_id: str) -> Job | Batch:
-        if len(specs) == 1:
-            return Job(self.client, self.client.create_job(specs[0], request_id=request_id))
-        return self.client.submit_batch(specs, request_id=request_id)
+        return await aside(lambda: self.run_batch(programs, params_list, repetitions))
 
 
 class _Played(cirq.Sampler):  # type: ignore[misc]
@@ -248,23 +195,3 @@ def _points_to_sample(program: Any, params: Any, shots: int) -> Points:
     if shots == 0:
         return Points(resolvers=tuple(cirq.to_resolvers(params)), forms=())
     return points_of(program, params)
-
-
-def _observables(given: Sequence[Any], form: CircuitForm) -> tuple[PauliSum, ...]:
-    return tuple(to_pauli_sum(each, form, index=index) for index, each in enumerate(given))
-
-
-def _results(submitted: Job | Batch) -> list[JobResult]:
-    return [submitted.result()] if isinstance(submitted, Job) else submitted.results()
-
-
-async def _aside(call: Callable[[], T]) -> T:
-    """Calls in a thread; Cirq's own asynchronous calls are run by duet."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        threads = ThreadPoolExecutor(max_workers=1)
-        future = AwaitableFuture.wrap(threads.submit(call))
-        threads.shutdown(wait=False)
-        return await future
-    return await asyncio.to_thread(call)
