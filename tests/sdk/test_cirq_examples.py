@@ -19,7 +19,7 @@ def run(name: str, address: str, *arguments: str) -> str:
         [sys.executable, EXAMPLES / name, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         env=environment,
         check=False,
     )
