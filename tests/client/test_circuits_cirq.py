@@ -243,8 +243,57 @@ def test_what_has_no_form_is_named(op: Any, name: str) -> None:
     assert name in refused(op).gate
 
 
+def test_keys_that_are_measured_again() -> None:
+    circuit = cirq.Circuit(
+        cirq.X(B), cirq.measure(A, B, key="k"), cirq.measure(C, key="k_2"), cirq.X(C),
+        cirq.measure(B, C, key="k"), cirq.measure(D, key="l"),
+    )  # fmt: skip
+    form = describe(circuit)
+    # The moments of the circuit decide on the order.
+    assert form.repeated == {"k": ((2, 3), (4, 5))}
+    assert form.clbits_of == {"k_2": (0,), "l": (1,), "k": (4, 5)}
+    assert counts(form) == {"111000": 400}
+
+
+def test_conditions_look_at_the_latest_measurement() -> None:
+    first, latest = cirq.KeyCondition(cirq.MeasurementKey("k"), 0), "k"
+    circuit = cirq.Circuit(
+        cirq.X(A), cirq.measure(A, key="k"), cirq.X(B).with_classical_controls(latest),
+        cirq.X(A), cirq.measure(A, key="k"), cirq.X(C).with_classical_controls(latest),
+        cirq.X(D).with_classical_controls(first), cirq.measure(B, C, D, key="out"),
+    )  # fmt: skip
+    assert counts(describe(circuit), 5) == {"10101": 5}
+    assert cirq.Simulator().run(circuit).records["out"].tolist() == [[[1, 0, 1]]]
+
+
+def test_repetitions_of_a_sub_circuit_repeat_its_keys() -> None:
+    inner = cirq.FrozenCircuit(cirq.X(A), cirq.measure(A, key="m"))
+    loop = cirq.CircuitOperation(inner, repetitions=3, use_repetition_ids=False)
+    form = describe(cirq.Circuit(loop))
+    assert form.repeated == {"m": ((0,), (1,), (2,))}
+    assert counts(form) == {"101": 400}
+
+
+def test_inverted_measurements_may_be_left_to_the_reader() -> None:
+    from qdispatch.circuits.cirq import describe as describe_cirq
+
+    circuit = cirq.Circuit(cirq.X(A), cirq.measure(A, B, key="k", invert_mask=(True, True)))
+    form = describe_cirq(circuit, leave_inverted=True)
+    assert form.inverted == {0, 1}
+    assert counts(form) == {"01": 400}
+    # Here a condition looks at them.
+    read = describe_cirq(circuit + cirq.X(C).with_classical_controls("k"), leave_inverted=True)
+    assert not read.inverted
+    assert counts(read, 5) == {"10": 5}
+
+
+def test_refused_measurements() -> None:
+    assert "on 2 qubits" in str(refused(cirq.measure(A, B, key="k"), cirq.measure(C, key="k")))
+    early = refused(cirq.X(B).with_classical_controls("k"), cirq.measure(A, key="k"))
+    assert "not measured before" in str(early)
+
+
 def test_other_refusals() -> None:
-    assert "more than once" in str(refused(cirq.measure(A, key="k"), cirq.measure(B, key="k")))
     assert "3 levels" in str(refused(cirq.IdentityGate(qid_shape=(3,))(cirq.LineQid(0, 3))))
     assert "no qubits" in str(refused())
 

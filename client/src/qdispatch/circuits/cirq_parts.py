@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import cmath
 import itertools
 from typing import Any, Final
 
 import cirq
+import numpy as np
 
+from qdispatch.circuits.cirq_controls import controlled_parts
 from qdispatch.errors import CircuitError
 
 _SYNTHESIS_ATOL: Final = 1e-14
@@ -20,6 +23,12 @@ _SYNTHESIS_ATTEMPTS: Final = 8
 
 _MAX_CONTROLLED_MATRIX: Final = 5
 """Qubits up to which a controlled matrix is synthesised as one whole matrix."""
+
+_MAX_PHASE_QUBITS: Final = 12
+"""Qubits up to which the phase that a decomposition loses is looked for."""
+
+_NO_PHASE: Final = 1e-14
+"""A smaller phase than this is a rounding, in radians."""
 
 
 def cannot(operation: Any, why: str) -> CircuitError:
@@ -38,12 +47,23 @@ def parts_of(operation: Any) -> Any:
     gate = operation.gate
     if isinstance(gate, cirq.ControlledGate):
         operation = _counted(operation)
+        if cirq.is_parameterized(operation):
+            parts = controlled_parts(operation)
+            if parts is not None:
+                return parts
         # Cirq drops a controlled phase of less than 1e-8; small matrices are done here.
         gate = gate.sub_gate if len(operation.qubits) <= _MAX_CONTROLLED_MATRIX else None
     parts = None if isinstance(gate, cirq.MatrixGate) else cirq.decompose_once(operation, None)
     if parts is not None:
         return list(parts)
     matrix = cirq.unitary(operation, None)
+    symbols = ", ".join(sorted(cirq.parameter_names(operation)))
+    if matrix is None and symbols:
+        raise cannot(
+            operation,
+            f"it has no decomposition while it has no value for {symbols}; give it one with "
+            "cirq.resolve_parameters, or write it with powers of X, Y, Z, CZ and the like",
+        )
     if matrix is None:
         raise cannot(operation, "it has no form in OpenQASM, no decomposition and no unitary")
     qubits = operation.qubits
@@ -51,6 +71,27 @@ def parts_of(operation: Any) -> Any:
         gates = cirq.single_qubit_matrix_to_gates(matrix)
         return [gate.on(*qubits) for gate in gates]
     return _synthesised(operation, matrix)
+
+
+def lost_phase(operation: Any, parts: Any) -> float:
+    """The phase that an operation has beyond what it decomposes into, in radians.
+
+    Both are applied to one state: there they differ by the phase only. Cirq's
+    decompositions of symbolic gates lose none; those of matrices do.
+    """
+    if cirq.is_parameterized(operation) or not cirq.has_unitary(operation):
+        return 0.0
+    if len(operation.qubits) > _MAX_PHASE_QUBITS:
+        return 0.0
+    if isinstance(operation.gate, cirq.ControlledGate):
+        operation = _counted(operation)
+    made, wanted = cirq.Circuit(parts), cirq.Circuit(operation)
+    order = sorted(made.all_qubits() | wanted.all_qubits())
+    states = [
+        each.final_state_vector(qubit_order=order, dtype=np.complex128) for each in (made, wanted)
+    ]
+    phase = cmath.phase(complex(np.vdot(*states)))
+    return phase if abs(phase) > _NO_PHASE else 0.0
 
 
 def _synthesised(operation: Any, matrix: Any) -> Any:

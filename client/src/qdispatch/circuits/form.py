@@ -26,7 +26,14 @@ class CircuitForm:
     """The framework's own qubit (a Qid, a wire, an index) -> index in the program."""
     clbits_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Register or measurement key -> its classical bits, as indices in the
-    program; bit k of an outcome is its k-th character from the right."""
+    program; bit k of an outcome is its k-th character from the right. Of a key
+    that is measured more than once: the bits of its last measurement."""
+    repeated: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    """Measurement key that is measured more than once -> the bits of each of
+    its measurements, in order."""
+    inverted: frozenset[int] = frozenset()
+    """Classical bits that the program leaves for whoever reads an outcome to
+    invert; none unless the adapter was told so."""
     parameters: tuple[str, ...] = ()
     """The program's ``input`` variables, in their order."""
     parameter_of: Mapping[Hashable, str] = field(default_factory=dict)

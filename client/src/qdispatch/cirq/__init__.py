@@ -1,0 +1,13 @@
+"""Cirq's own interface: a sampler whose circuits run on a qdispatch server.
+
+One line of a program changes:
+
+    sampler = cirq.Simulator()                      # before
+    sampler = qdispatch.cirq.Sampler(target="cirq")  # after
+"""
+
+from __future__ import annotations
+
+from qdispatch.cirq.sampler import Sampler
+
+__all__ = ["Sampler"]
