@@ -165,7 +165,7 @@ def test_a_large_batch_is_one_transaction(world: World) -> None:
         kept = world.jobs.submit_many([bell()] * MOST, request_id="r")
     assert kept.batch.pending == MOST
     writes = [each for each in given if each.startswith("INSERT")]
-    assert [each.split()[2] for each in writes] == ["batch", "job"] or len(writes) <= 4
+    assert {each.split()[2] for each in writes} == {"batch", "job"}
     # One that writes, and one that reads the numbers.
     assert given.count("begin") == 2
     assert given.count("commit") == 1
@@ -179,7 +179,7 @@ def test_a_program_that_cannot_be_stored_makes_no_batch(
 
     def fill_up(path: str, data: bytes) -> None:
         left[0] -= 1
-        if not left[0]:
+        if left[0] <= 0:
             raise OSError("no space left on device")
         store(path, data)
 

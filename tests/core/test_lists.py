@@ -74,7 +74,7 @@ def test_by_tag(world: World) -> None:
     for tag, job_id in ids.items():
         assert found(world, tag=tag) == [job_id], tag
     assert found(world, tag="first") == found(world, tag="second") == [both]
-    assert found(world, tag="third") == found(world, tag="")[:0]
+    assert found(world, tag="third") == []
 
 
 @pytest.mark.parametrize("field", ["tag", "target"])
@@ -155,14 +155,12 @@ def test_pages_stay_while_jobs_come_and_go(world: World) -> None:
     assert third.next_token == ""
 
 
-@pytest.mark.parametrize(
-    ("asked", "given"), [(0, PAGE), (MAX_PAGE + 1, MAX_PAGE), (2**31, MAX_PAGE)]
-)
-def test_pages_have_a_usual_and_a_largest_size(world: World, asked: int, given: int) -> None:
+def test_pages_have_a_usual_and_a_largest_size(world: World) -> None:
     kept = world.jobs.submit_many([bell()] * (MAX_PAGE + 1), request_id="r")
-    page = world.jobs.page(EVERY, size=asked)
-    assert len(page.jobs) == given
-    assert page.next_token == kept.job_ids[-given]
+    for asked, given in ((0, PAGE), (MAX_PAGE + 1, MAX_PAGE), (2**31, MAX_PAGE)):
+        page = world.jobs.page(EVERY, size=asked)
+        assert len(page.jobs) == given
+        assert page.next_token == kept.job_ids[-given]
 
 
 @pytest.mark.parametrize("token", ["x", "0", "' OR 1=1", "\0"], ids=["letter", "0", "sql", "nul"])
