@@ -7,12 +7,26 @@ neither is ever without the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final, TypeAlias
 
 import sqlalchemy as sa
 
 from app.rows import JOB, JobRow
 from qdispatch.model import JobEvent, JobStatus
+
+_Change: TypeAlias = tuple[JobStatus, datetime]
+
+_PENDING, _RUNNING = JobStatus.PENDING, JobStatus.RUNNING
+
+# Between two changes that never follow each other, a process has made another one
+# that is of the version before, which keeps no events.
+_BETWEEN: Final = {
+    (_PENDING, _PENDING): _RUNNING,
+    (_PENDING, JobStatus.FINISHED): _RUNNING,
+    (_RUNNING, _RUNNING): _PENDING,
+}
 
 
 def line(status: JobStatus, at: datetime) -> str:
@@ -27,23 +41,44 @@ def appended(status: JobStatus, at: datetime) -> sa.ColumnElement[str]:
 
 def events_of(row: JobRow) -> tuple[JobEvent, ...]:
     """Every change of a job's status, first to last."""
+    changes = tuple(_changes(row))
+    # Claims of which nothing was kept come before all others.
+    attempt = row.attempt - sum(status is _RUNNING for status, _ in changes)
     events: list[JobEvent] = []
-    attempt = 0
-    for number, text in enumerate(row.life.splitlines(), 1):
-        status, at = text.split(" ")
-        attempt += status == JobStatus.RUNNING
-        events.append(
-            JobEvent(
-                number=number,
-                status=JobStatus(status),
-                at=datetime.fromisoformat(at),
-                attempt=attempt,
-            )
-        )
-    if not events or events[-1].status is not row.status:
-        # It was changed by a process of a version that keeps no events.
-        at_last = row.finish_time or row.started_at or row.created_at
-        events.append(
-            JobEvent(number=len(events) + 1, status=row.status, at=at_last, attempt=row.attempt)
-        )
+    for number, (status, at) in enumerate(changes, 1):
+        attempt += status is _RUNNING
+        claimed = 0 if number == 1 else attempt
+        events.append(JobEvent(number=number, status=status, at=at, attempt=claimed))
     return tuple(events)
+
+
+def _changes(row: JobRow) -> Iterator[_Change]:
+    """What is kept, and what must have happened besides."""
+    kept = [_kept(text) for text in row.life.splitlines()]
+    if not kept or kept[0][0] is not _PENDING:
+        kept.insert(0, (_PENDING, row.created_at))
+    before, at = kept[0]
+    yield before, at
+    claims = 0
+    for status, moment in kept[1:]:
+        between = _BETWEEN.get((before, status))
+        if between is not None:
+            yield between, moment
+        claims += _RUNNING in (between, status)
+        yield status, moment
+        before, at = status, moment
+    if before is not row.status:
+        yield from _untold(row, before, at, claimed=row.attempt > claims)
+
+
+def _untold(row: JobRow, before: JobStatus, at: datetime, *, claimed: bool) -> Iterator[_Change]:
+    """The way from what is kept to where the job is."""
+    began = max(at, row.started_at or at)
+    if before is _PENDING and row.status is not _RUNNING and claimed:
+        yield _RUNNING, began
+    yield row.status, max(began, row.finish_time or began)
+
+
+def _kept(text: str) -> _Change:
+    status, at = text.split(" ")
+    return JobStatus(status), datetime.fromisoformat(at)

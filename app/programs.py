@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 import fsspec
@@ -22,6 +24,8 @@ from qdispatch.errors import QDispatchError, UnavailableError
 SUFFIX = ".qasm"
 # Of a file that is being written.
 _FRESH = ".new"
+# Files that are written at the same time.
+_WRITERS: Final = 16
 
 _log = logging.getLogger(__name__)
 
@@ -59,14 +63,27 @@ class Programs:
             UnavailableError: The folder cannot be written to.
         """
         try:
-            for job_id, program in programs.items():
-                self._store(self._path(job_id), program.encode())
+            self._store_all(programs)
             self._keep_names()
         except Exception as error:
             # A full disk may leave half a file behind.
             for job_id in programs:
                 self.delete(job_id)
             raise UnavailableError(f"the program cannot be stored: {error}") from error
+
+    def _store_all(self, programs: Mapping[UUID, str]) -> None:
+        # Disks and object stores make many files last in hardly more time than one.
+        with ThreadPoolExecutor(min(_WRITERS, len(programs))) as writers:
+            stored = [
+                writers.submit(self._store, self._path(job_id), program.encode())
+                for job_id, program in programs.items()
+            ]
+            try:
+                for each in stored:
+                    each.result()
+            except Exception:
+                writers.shutdown(cancel_futures=True)
+                raise
 
     def _store(self, path: str, data: bytes) -> None:
         if not isinstance(self._fs, LocalFileSystem):

@@ -18,6 +18,7 @@ from app.rows import BatchRow, JobRow
 from app.settings import Settings
 from app.store import Store, Transaction
 from app.submission import Submission
+from app.validation import check_filter
 from qdispatch.errors import (
     BatchNotFoundError,
     InvalidJobError,
@@ -155,10 +156,16 @@ class JobService:
 
         They come in the order of their types' names, and of their points; none
         unless the job is finished.
+
+        Raises:
+            JobNotFoundError: There is none of that id.
         """
         key = parse_job_id(job_id)
         with self._store.read(long=True) as tx:
-            return tx.results(key)
+            values = tx.results(key)
+            if not values:
+                _found(tx.job(key), job_id)
+        return values
 
     def cancel(self, job_id: str) -> Canceled:
         """Cancels a job, unless it has ended.
@@ -223,8 +230,10 @@ class JobService:
             owner: Whose jobs.
 
         Raises:
-            InvalidJobError: The token or the batch's id is none.
+            InvalidJobError: The token is none, or a text cannot be stored.
+            BatchNotFoundError: The batch's id is none.
         """
+        check_filter(wanted)
         before = known_id(token)
         if token and before is None:
             raise InvalidJobError("is not the next_page_token of a page", field="page_token")

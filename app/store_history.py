@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from app.rows import ACTIVE, HAS_RESULTS, JOB
+from app.rows import ACTIVE, BATCH, HAS_RESULTS, JOB
 from qdispatch.model import JobStatus
 
 FINAL: Final = tuple(status for status in JobStatus if status.is_final)
@@ -66,6 +66,21 @@ class HistoryStatements:
         return int(self._connection.execute(statement).scalar() or 0)
 
     def delete(self, job_ids: Sequence[UUID]) -> int:
-        """Deletes those of these jobs that are final, with their results; returns how many."""
+        """Deletes those of these jobs that are final, with their results; returns how many.
+
+        A batch goes with the last of its jobs.
+        """
         statement = sa.delete(JOB).where(JOB.c.id.in_(job_ids), JOB.c.status.in_(FINAL))
-        return self._connection.execute(statement).rowcount
+        deleted = self._connection.execute(statement.returning(JOB.c.batch_id)).scalars().all()
+        if batches := {each for each in deleted if each is not None}:
+            self._delete_empty(batches)
+        return len(deleted)
+
+    def _delete_empty(self, batch_ids: Collection[UUID]) -> None:
+        # Of two that delete its last two jobs, the second must see what the first has done.
+        some = BATCH.c.id.in_(batch_ids)
+        self._connection.execute(
+            sa.select(BATCH.c.id).where(some).order_by(BATCH.c.id).with_for_update()
+        )
+        left = sa.exists().where(JOB.c.batch_id == BATCH.c.id)
+        self._connection.execute(sa.delete(BATCH).where(some, ~left))

@@ -98,29 +98,16 @@ class Submission:
     def submit_many(self, specs: Sequence[JobSpec], *, request_id: str, owner: str) -> Kept:
         """Accepts all of some jobs, or finds the batch that this request_id stands for."""
         check_request_id(request_id)
-        digest = _batch_digest(specs)
         try:
             targets = self._targets_of(specs)
         except RequestError:
+            # The settings may have changed since the batch was accepted.
             known = self._known_batch(owner, request_id)
-            if known is not None and known.batch.digest == digest:
+            if known is not None and known.batch.digest == _digest_of(map(_digest, specs)):
                 return known
             raise
-        now = self._clock()
-        batch = BatchRow(
-            id=new_id(),
-            owner=owner,
-            request_id=request_id,
-            digest=digest,
-            created_at=now,
-            size=len(specs),
-        )
-        rows = [
-            self._new_row(spec, target, request_id=f"{batch.id}/{index}", owner=owner)
-            for index, (spec, target) in enumerate(zip(specs, targets, strict=True))
-        ]
-        for index, row in enumerate(rows):
-            row.batch_id, row.batch_index = batch.id, index
+        batch, rows = self._new_batch(specs, targets, request_id=request_id, owner=owner)
+        # See `submit` about the files.
         self._programs.write({row.id: spec.program for row, spec in zip(rows, specs, strict=True)})
         points = {
             row.id: pack_points(spec.parameter_values)
@@ -129,11 +116,7 @@ class Submission:
         }
         with self._store.write(long=True) as tx:
             states = self._states(tx)
-            drained = [
-                index
-                for index, target in enumerate(targets)
-                if states.get(target) is TargetState.DRAINED
-            ]
+            drained = any(states.get(each) is TargetState.DRAINED for each in targets)
             inserted = not drained and tx.insert_batch(batch, rows, points)
         if inserted:
             self._send(rows, states)
@@ -142,13 +125,31 @@ class Submission:
             self._programs.delete(row.id)
         existing = self._known_batch(owner, request_id)
         if existing is None:
-            for index in drained:
-                if specs[index].target:
-                    with _at(index):
-                        raise drained_error([targets[index]])
+            _check_drained(specs, states)
+            # See `submit`.
             return self.submit_many(specs, request_id=request_id, owner=owner)
-        _check_same(existing.batch.digest, digest, request_id, f"batch {existing.batch.id}")
+        _check_same(existing.batch.digest, batch.digest, request_id, f"batch {existing.batch.id}")
         return existing
+
+    def _new_batch(
+        self, specs: Sequence[JobSpec], targets: Sequence[str], *, request_id: str, owner: str
+    ) -> tuple[BatchRow, list[JobRow]]:
+        batch_id = new_id()
+        rows = [
+            self._new_row(spec, target, request_id=f"{batch_id}/{index}", owner=owner)
+            for index, (spec, target) in enumerate(zip(specs, targets, strict=True))
+        ]
+        for index, row in enumerate(rows):
+            row.batch_id, row.batch_index = batch_id, index
+        batch = BatchRow(
+            id=batch_id,
+            owner=owner,
+            request_id=request_id,
+            digest=_digest_of(row.digest for row in rows),
+            created_at=self._clock(),
+            size=len(specs),
+        )
+        return batch, rows
 
     def _targets_of(self, specs: Sequence[JobSpec]) -> list[str]:
         most = self._settings.server.max_batch_jobs
@@ -231,6 +232,13 @@ def _at(index: int) -> Iterator[None]:
         raise type(error)(error.message, field=f"specs[{index}]{field}") from error
 
 
+def _check_drained(specs: Sequence[JobSpec], states: Mapping[str, TargetState]) -> None:
+    for index, spec in enumerate(specs):
+        if states.get(spec.target) is TargetState.DRAINED:
+            with _at(index):
+                raise drained_error([spec.target])
+
+
 def _check_same(known: bytes, given: bytes, request_id: str, what: str) -> None:
     if known != given:
         raise RequestConflictError(
@@ -246,8 +254,8 @@ def _digest(spec: JobSpec) -> bytes:
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
 
 
-def _batch_digest(specs: Sequence[JobSpec]) -> bytes:
-    return hashlib.sha256(b"".join(map(_digest, specs))).digest()
+def _digest_of(digests: Iterable[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(digests)).digest()
 
 
 def _time_limit(spec: JobSpec, target: TargetSettings) -> float:

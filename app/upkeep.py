@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.jobs import Failed, retry_delay_s
+from app.faults import Fault, end_attempt
+from app.jobs import Failed
 from app.ports import Clock, Dispatch, Dispatcher, Queues
 from app.programs import Programs
 from app.rows import JobRow
@@ -135,17 +136,16 @@ class Upkeep:
 
     def _take_back(self, row: JobRow) -> None:
         now = self._clock()
-        faults = row.faults + 1
+        fault = Fault(job_id=row.id, attempt=row.attempt, faults=row.faults + 1, lapsed=now)
         with self._store.write() as tx:
-            if faults < self._settings.max_attempts:
-                delay = timedelta(seconds=retry_delay_s(faults, self._settings.retry_delay_s))
-                tx.hand_over(
-                    row.id, row.attempt, now=now, faults=1, not_before=now + delay, lapsed=now
-                )
-                return
-            lost = _lost(row.worker, faults)
-            failed = tx.fail(row.id, lost, now=now, attempt=row.attempt, faults=1, lapsed=now)
-        if failed is not None:
+            row_now = end_attempt(
+                tx,
+                fault,
+                settings=self._settings,
+                now=now,
+                last=lambda faults: _lost(row.worker, faults),
+            )
+        if row_now is not None and row_now.status.is_final:
             self._programs.delete(row.id)
 
     def tidy(self) -> int:

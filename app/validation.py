@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from app.settings import ServerSettings, TargetSettings
 from qdispatch.errors import InvalidJobError, TooLargeError, UnknownTargetError
-from qdispatch.model import JobSpec, PauliTerm, ProgramFormat, ResultType
+from qdispatch.model import JobFilter, JobSpec, PauliTerm, ProgramFormat, ResultType
 
 MAX_SEED = 2**63 - 1
 MAX_WORD = 200
@@ -117,6 +117,16 @@ def candidates(spec: JobSpec, targets: Mapping[str, TargetSettings]) -> list[str
     if not fitting and refusal is not None:
         raise refusal
     return fitting
+
+
+def check_filter(wanted: JobFilter) -> None:
+    """Refuses what no job can have.
+
+    Raises:
+        InvalidJobError: A text cannot be stored; ``field`` names it.
+    """
+    _check_text(wanted.target, "target")
+    _check_text(wanted.tag, "tag")
 
 
 def _check_word(word: str, field: str) -> None:

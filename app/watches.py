@@ -53,7 +53,6 @@ class JobWatch:
     job_id: UUID
     seen: int = 0
     _row: JobRow | None = None
-    _points_done: int = -1
     _outlook: Outlook = field(default_factory=Outlook)
 
     @property
@@ -67,17 +66,19 @@ class JobWatch:
         fresh = next(iter(rows), self._row)
         if fresh is None:
             return None
-        events = tuple(each for each in events_of(fresh) if each.number > self.seen)
+        every = events_of(fresh)
+        if self._row is None:
+            # The database may have been put back to an earlier moment since.
+            self.seen = min(self.seen, len(every))
+        events = every[self.seen :]
         outlook = self._outlook if outlooks is None else outlooks.get(self.job_id, Outlook())
         if fresh.status.is_final:
             outlook = Outlook()
-        first = self._row is None
-        if not (
-            first or events or fresh.points_done != self._points_done or outlook != self._outlook
-        ):
+        was = None if self._row is None else (self._row.status, self._row.points_done)
+        if not events and was == (fresh.status, fresh.points_done) and outlook == self._outlook:
             return None
-        self._row, self._outlook, self._points_done = fresh, outlook, fresh.points_done
-        self.seen = max([self.seen, *(each.number for each in events)])
+        self._row, self._outlook = fresh, outlook
+        self.seen = max(self.seen, len(every))
         return JobUpdate(job=replace(info_of(fresh), events=()), events=events, outlook=outlook)
 
 
@@ -96,7 +97,7 @@ class BatchWatch:
         self._seen = {key: seen.get(place, 0) for key, place in jobs.items()}
         self._statuses: dict[UUID, JobStatus] = {}
         self._outlook = Outlook()
-        self._told = False
+        self._fresh = True
 
     @property
     def keys(self) -> Collection[UUID]:
@@ -111,31 +112,39 @@ class BatchWatch:
             places.pop(key, None)
             self._statuses.pop(key, None)
         self._places = places
+        self._fresh = True
 
     def update(self, rows: Iterable[JobRow], outlooks: Outlooks | None) -> BatchUpdate | None:
         """What has happened to the jobs of the batch, if anything."""
         events: list[BatchEvent] = []
         for row in rows:
-            self._statuses[row.id] = row.status
+            self._fresh |= self._statuses.get(row.id) is not row.status
             events += self._events(row)
+            self._statuses[row.id] = row.status
+        self._fresh |= bool(events)
         if outlooks is not None:
             outlook = self._expected(outlooks)
         else:
             outlook = self._outlook if self.keys else Outlook()
-        if self._told and not events and outlook == self._outlook:
+        if not self._fresh and outlook == self._outlook:
             return None
-        self._told, self._outlook = True, outlook
+        self._fresh, self._outlook = False, outlook
         numbers = Counter(self._statuses.values())
         return BatchUpdate(
             batch=batch_of(self._batch, numbers), events=tuple(events), outlook=outlook
         )
 
     def _events(self, row: JobRow) -> Sequence[BatchEvent]:
-        fresh = [each for each in events_of(row) if each.number > self._seen[row.id]]
-        if fresh:
-            self._seen[row.id] = fresh[-1].number
+        every = events_of(row)
+        seen = self._seen[row.id]
+        if row.id not in self._statuses:
+            # The database may have been put back to an earlier moment since.
+            seen = min(seen, len(every))
+        self._seen[row.id] = max(seen, len(every))
         place = self._places[row.id]
-        return [BatchEvent(job_id=str(row.id), batch_index=place, event=each) for each in fresh]
+        return [
+            BatchEvent(job_id=str(row.id), batch_index=place, event=each) for each in every[seen:]
+        ]
 
     def _expected(self, outlooks: Outlooks) -> Outlook:
         """The position and start of the first job that waits, and the finish of the last one."""

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 _AGAIN_S: Final = (0.01, 0.03, 0.1, 0.3)
 # Jobs in one question.
 _MANY: Final = 1000
+# How long to wait for a database that is away, in seconds, unless looks are closer.
+_AWAY_S: Final = 1.0
 # How often outlooks are made anew, in seconds, and how many watchers may be told in one.
 _OUTLOOK_S: Final = 2.0
 _TOLD_PER_S: Final = 250
@@ -131,8 +133,12 @@ class Watchers:
 
     def _add(self, watcher: Watcher) -> Watcher:
         with self._condition:
-            self._new.append(watcher)
-            self._condition.notify()
+            closed = self._closed
+            if not closed:
+                self._new.append(watcher)
+                self._condition.notify()
+        if closed:
+            watcher.tell(_stopping())
         return watcher
 
     # -- the thread
@@ -141,6 +147,8 @@ class Watchers:
         look_at = outlook_at = monotonic()
         while True:
             said, new, left, closed = self._next(min(look_at, self._due()))
+            # Whoever has left at once is in both.
+            new = [each for each in new if each not in left]
             if closed:
                 break
             now = monotonic()
@@ -155,20 +163,24 @@ class Watchers:
                 if everything and now >= outlook_at:
                     self._tell_outlooks()
                     outlook_at = now + max(_OUTLOOK_S, self._watched() / _TOLD_PER_S)
+                if everything:
+                    look_at = monotonic() + self._interval_s
             except UnavailableError:
                 # The store has logged it; nobody's watching ends for that.
                 with self._condition:
                     self._new[:0] = [each for each in new if not each.told]
-                    self._said |= said
-                look_at = monotonic() + self._interval_s
                 self._pause()
+                # Whatever was said to have changed, or was to be looked at again, is among all.
+                look_at = monotonic()
             except Exception:  # noqa: BLE001 - a defect; others are still to be told
                 _log.exception("cannot tell watchers")
+                for each in new:
+                    if not each.told:
+                        self._end(each, _defect())
                 self._pause()
-            if everything:
-                look_at = monotonic() + self._interval_s
-        for watcher in {each for some in self._of_job.values() for each in some}:
-            watcher.tell(UnavailableError("the server stops; watch again"))
+                look_at = monotonic()
+        for watcher in {each for some in self._of_job.values() for each in some}.union(new):
+            watcher.tell(_stopping())
 
     def _next(self, until: float) -> tuple[set[UUID], list[Watcher], set[Watcher], bool]:
         with self._condition:
@@ -182,7 +194,7 @@ class Watchers:
 
     def _pause(self) -> None:
         with self._condition:
-            self._condition.wait_for(lambda: self._closed, self._interval_s)
+            self._condition.wait_for(lambda: self._closed, min(_AWAY_S, self._interval_s))
 
     def _due(self) -> float:
         return self._again[0][0] if self._again else float("inf")
@@ -219,7 +231,8 @@ class Watchers:
                 self._end(each, JobNotFoundError(f"there is no job {each.job_id}", field="id"))
         for row in rows.values():
             if row.id in self._of_job:
-                self._versions[row.id] = (row.status, len(row.life), row.points_done)
+                # Those who watch it already have not been told of a newer one.
+                self._versions.setdefault(row.id, (row.status, len(row.life), row.points_done))
 
     def _look_up(self, watcher: Watcher, batch_id: UUID) -> None:
         with self._store.read() as tx:
@@ -227,8 +240,7 @@ class Watchers:
             places = tx.lists.batch_places(batch_id)
         if batch is None:
             text = f"there is no batch {batch_id}"
-            watcher.tell(BatchNotFoundError(text, field="batch_id"))
-            watcher.told = True
+            self._end(watcher, BatchNotFoundError(text, field="batch_id"))
         else:
             watcher.watch = BatchWatch(batch, places, dict(enumerate(watcher.seen)))
 
@@ -258,7 +270,12 @@ class Watchers:
         if watch is None:
             return
         before = set(watch.keys)
-        update = watch.update([rows[key] for key in before if key in rows], outlooks)
+        try:
+            update = watch.update([rows[key] for key in before if key in rows], outlooks)
+        except Exception:  # noqa: BLE001 - a row that is damaged; others are still to be told
+            _log.exception("cannot tell of %s", watcher.job_id or watcher.batch_id)
+            self._end(watcher, _defect())
+            return
         if update is not None:
             watcher.told = True
             watcher.tell(update)
@@ -286,6 +303,7 @@ class Watchers:
                     self._end(watcher, JobNotFoundError(f"there is no job {key}", field="id"))
 
     def _end(self, watcher: Watcher, error: QDispatchError) -> None:
+        watcher.told = True
         watcher.tell(error)
         self._forget([watcher])
 
@@ -304,6 +322,14 @@ class Watchers:
 
     def _watched(self) -> int:
         return sum(map(len, self._of_job.values()))
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("the server stops; watch again")
+
+
+def _defect() -> QDispatchError:
+    return QDispatchError("a defect of the service; its log has the details")
 
 
 def _pieces(keys: Collection[UUID]) -> Iterable[list[UUID]]:

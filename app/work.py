@@ -9,7 +9,8 @@ from time import monotonic
 from typing import Final
 from uuid import UUID
 
-from app.jobs import Claim, Failed, Finished, retry_delay_s
+from app.faults import Fault, end_attempt
+from app.jobs import Claim, Failed, Finished
 from app.ports import Clock
 from app.programs import Programs
 from app.records import spec_of, unpack_points
@@ -128,17 +129,13 @@ class WorkService:
         Returns:
             Its status now; None if the claim does not hold any more.
         """
-        now = self._clock()
-        faults = claim.faults + 1
+        fault = Fault(job_id=claim.job_id, attempt=claim.attempt, faults=claim.faults + 1)
+
+        def last(faults: int) -> Failed:
+            return replace(outcome, message=f"{outcome.message} (the last of {faults} faults)")
+
         with self._store.write() as tx:
-            if faults >= self._settings.max_attempts:
-                last = replace(outcome, message=f"{outcome.message} (the last of {faults} faults)")
-                row = tx.fail(claim.job_id, last, now=now, attempt=claim.attempt, faults=1)
-            else:
-                delay = timedelta(seconds=retry_delay_s(faults, self._settings.retry_delay_s))
-                row = tx.hand_over(
-                    claim.job_id, claim.attempt, now=now, faults=1, not_before=now + delay
-                )
+            row = end_attempt(tx, fault, settings=self._settings, now=self._clock(), last=last)
         if row is None:
             return None
         if row.status.is_final:

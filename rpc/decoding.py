@@ -5,6 +5,7 @@ gRPC alone would answer INTERNAL, "Exception deserializing request!".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -94,6 +95,7 @@ def _bad_text(data: bytes, descriptor: Descriptor) -> str | None:
     except DecodeError:
         return None
     fields: Any = UnknownFieldSet(raw)
+    places: Counter[int] = Counter()
     for unknown in fields:
         field = descriptor.fields_by_number.get(unknown.field_number)
         if field is None or unknown.wire_type != _LENGTH_DELIMITED:
@@ -101,7 +103,9 @@ def _bad_text(data: bytes, descriptor: Descriptor) -> str | None:
         if field.message_type is not None:
             inner = _bad_text(unknown.data, field.message_type)
             if inner is not None:
-                return f"{field.name}.{inner}"
+                place = f"[{places[field.number]}]" if field.is_repeated else ""
+                return f"{field.name}{place}.{inner}"
+            places[field.number] += 1
         elif field.type == FieldDescriptor.TYPE_STRING:
             try:
                 unknown.data.decode()

@@ -7,19 +7,22 @@ from typing import Final
 
 from qdispatch.v1 import qdispatch_pb2 as pb
 
-#: What one message carries, in bytes.
+#: What one message carries, in bytes, unless it may carry less.
 PIECE_BYTES: Final = 2**20
 
 # Of ResultSet.results: field 1, length-delimited.
 _KEY: Final = b"\x0a"
 
 
-def pieces(values: Sequence[bytes], offset: int) -> Iterator[pb.GetResultResponse]:
+def pieces(
+    values: Sequence[bytes], offset: int, most: int = PIECE_BYTES
+) -> Iterator[pb.GetResultResponse]:
     """The answers that carry a ResultSet.
 
     Args:
         values: Its results, each a serialized qdispatch.v1.Result.
         offset: How many bytes of the set to leave out.
+        most: What one answer carries, in bytes.
     """
     parts = [part for value in values for part in (_KEY + _varint(len(value)), value)]
     size = sum(map(len, parts))
@@ -32,10 +35,10 @@ def pieces(values: Sequence[bytes], offset: int) -> Iterator[pb.GetResultRespons
         rest = memoryview(part)[offset:]
         offset = 0
         while rest:
-            room = PIECE_BYTES - len(waiting)
+            room = most - len(waiting)
             waiting += rest[:room]
             rest = rest[room:]
-            if len(waiting) == PIECE_BYTES:
+            if len(waiting) == most:
                 yield pb.GetResultResponse(data=bytes(waiting))
                 waiting.clear()
     if waiting:

@@ -24,7 +24,7 @@ from qdispatch.watch_codec import (
     encode_job_update,
 )
 from rpc.errors import abort, abort_stream
-from rpc.pieces import pieces
+from rpc.pieces import PIECE_BYTES, pieces
 from rpc.watch import Mailbox
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         self._watchers = watchers
         self._calls = calls
         self._max_result_bytes = max_result_bytes
+        self._piece_bytes = min(PIECE_BYTES, max_result_bytes)
 
     def CreateJob(  # noqa: N802
         self, request: pb.CreateJobRequest, context: grpc.ServicerContext
@@ -124,7 +125,7 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         loop = asyncio.get_running_loop()
         try:
             values = await loop.run_in_executor(self._calls, self._service.results, request.id)
-            for piece in pieces(values, request.offset):
+            for piece in pieces(values, request.offset, self._piece_bytes):
                 yield piece
         except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
             await abort_stream(context, error, f"GetResult {request.id}")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Event, Thread
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 # How long to wait for the next event before looking whether to stop, in seconds.
 _LOOK_S: Final = 0.5
+# How often heartbeats are looked after, in seconds; twice as often as they come.
+_BEAT_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -37,6 +41,7 @@ class EventListener:
         self._celery = celery
         self._on_job = on_job
         self._closed = Event()
+        self._pause_s = _FIRST_PAUSE_S
         self._thread = Thread(target=self._run, name="listener", daemon=True)
 
     def start(self) -> None:
@@ -49,17 +54,16 @@ class EventListener:
         self._thread.join()
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE_S
         while not self._closed.is_set():
             try:
-                with self._celery.connection_for_read() as connection:
+                # A broker that has fallen silent is noticed by its missing heartbeats.
+                heartbeat = self._celery.conf.broker_heartbeat
+                with self._celery.connection_for_read(heartbeat=heartbeat) as connection:
                     self._listen(connection)
             except Exception as error:  # noqa: BLE001 - every transport has errors of its own
                 _log.warning("no events for now: %s", error)
-                self._closed.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
-            else:
-                pause = _FIRST_PAUSE_S
+                self._closed.wait(self._pause_s)
+                self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _listen(self, connection: Connection) -> None:
         # Of tasks only: workers say that they are alive every other second.
@@ -67,11 +71,15 @@ class EventListener:
             connection, handlers={"*": self._hear}, routing_key="task.#"
         )
         with receiver.consumer_context(wakeup=False) as (own, _, _):
+            self._pause_s = _FIRST_PAUSE_S
+            beat_at = monotonic()
             while not self._closed.is_set():
-                try:
+                with suppress(TimeoutError):
                     own.drain_events(timeout=_LOOK_S)
-                except TimeoutError:
+                # Also while events come without a pause.
+                if monotonic() >= beat_at:
                     own.heartbeat_check()
+                    beat_at = monotonic() + _BEAT_S
 
     def _hear(self, event: dict[str, Any]) -> None:
         key = known_id(str(event.get("uuid", "")))

@@ -16,6 +16,7 @@ from app.rows import BatchRow, JobRow, WorkerRow
 from app.store import label
 from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
+from tests.fake_lists import FakeListStatements
 from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements, Tables
 
 
@@ -48,6 +49,7 @@ class FakeTransaction:
         self._tables = tables
         self.targets = FakeTargetStatements(tables)
         self.history = FakeHistoryStatements(tables)
+        self.lists = FakeListStatements(tables)
 
     # -- submission
 

@@ -89,6 +89,10 @@ class FakeHistoryStatements:
         ended = set(job_ids) & self._tables.jobs.keys() - set(self.active())
         for each in ended:
             del self._tables.jobs[each]
+            self._tables.sweeps.pop(each, None)
         for key in [key for key in self._tables.results if key[0] in ended]:
             del self._tables.results[key]
+        batches = {row["batch_id"] for row in self._tables.jobs.values()}
+        for batch_id in self._tables.batches.keys() - batches:
+            del self._tables.batches[batch_id]
         return len(ended)

@@ -34,7 +34,7 @@ def refusal(data: bytes) -> InvalidJobError:
         (field(2, field(4, BAD)), "spec.framework"),
         (field(2, field(12, BAD)), "spec.extra"),
         (field(2, field(14, b"good") + field(14, BAD)), "spec.tags"),
-        (field(2, field(11, field(1, field(1, BAD)))), "spec.observables.terms.paulis"),
+        (field(2, field(11, field(1, field(1, BAD)))), "spec.observables[0].terms[0].paulis"),
         (field(1, b"good") + field(2, field(3, b"aer") + field(4, BAD)), "spec.framework"),
         # A field that this version does not know may hold anything.
         (field(15, BAD) + field(2, field(3, BAD)), "spec.target"),

@@ -18,10 +18,12 @@ from app.jobs import Failed, Finished
 from app.ports import Clock, Dispatch, Dispatcher, utc_now
 from app.store import Store, Transaction
 from app.store_history import HistoryStatements
+from app.store_lists import ListStatements
 from app.store_targets import TargetStatements
 from qdispatch.model import ErrorKind, JobSpec
 from tasks.engine import EngineError, Exited, Signal
 from tasks.run import EngineSeam
+from tests.fake_lists import FakeListStatements
 from tests.fake_store import FakeStore, FakeTransaction
 from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements
 from tests.fakes import Event, ManualClock, RecordingDispatcher, ScriptedEngine
@@ -160,6 +162,7 @@ STORES = {
     Transaction: FakeTransaction,
     TargetStatements: FakeTargetStatements,
     HistoryStatements: FakeHistoryStatements,
+    ListStatements: FakeListStatements,
 }
 
 

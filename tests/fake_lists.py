@@ -1,0 +1,105 @@
+"""The fake store's statements about lists of jobs, and batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from app.rows import BatchRow, JobRow
+from app.store_lists import Version
+from qdispatch.model import JobFilter, JobStatus
+from tests.fake_tables import Tables
+
+
+class FakeListStatements:
+    """Each method does what the statement of the same name does."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def jobs(
+        self, wanted: JobFilter, *, owner: str, before: UUID | None, limit: int
+    ) -> list[JobRow]:
+        rows = (
+            each
+            for each in self._newest()
+            if each.owner == owner and (before is None or each.id < before)
+        )
+        return [each for each in rows if _passes(each, wanted)][:limit]
+
+    # -- batches
+
+    def batch(self, batch_id: UUID) -> BatchRow | None:
+        values = self._tables.batches.get(batch_id)
+        return None if values is None else BatchRow(**values)
+
+    def batches(self, *, before: UUID | None, limit: int) -> list[BatchRow]:
+        keys = sorted(self._tables.batches, reverse=True)
+        older = [key for key in keys if before is None or key < before]
+        return [BatchRow(**self._tables.batches[key]) for key in older[:limit]]
+
+    def batch_numbers(self, batch_id: UUID) -> Mapping[JobStatus, int]:
+        return Counter(each.status for each in self._of_batch(batch_id))
+
+    def batch_jobs(self, batch_id: UUID) -> list[UUID]:
+        return [each.id for each in self._of_batch(batch_id)]
+
+    def batch_places(self, batch_id: UUID) -> dict[UUID, int]:
+        return {each.id: each.batch_index for each in self._of_batch(batch_id)}
+
+    # -- what watchers are told
+
+    def versions(self, job_ids: Collection[UUID]) -> dict[UUID, Version]:
+        rows = [self._tables.jobs[key] for key in job_ids if key in self._tables.jobs]
+        return {row["id"]: (row["status"], len(row["life"]), row["points_done"]) for row in rows}
+
+    def past(self, target: str, limit: int) -> list[tuple[Any, ...]]:
+        ended = (
+            each
+            for each in self._newest()
+            if each.target == target and each.status is JobStatus.FINISHED
+        )
+        return [(*_load(each), each.started_at, each.finish_time) for each in ended][:limit]
+
+    def queue(self, target: str, limit: int) -> list[tuple[Any, ...]]:
+        active = [
+            each
+            for each in reversed(list(self._newest()))
+            if each.target == target and not each.status.is_final
+        ]
+        return [
+            (
+                *_load(each),
+                each.id,
+                each.started_at if each.status is JobStatus.RUNNING else None,
+            )
+            for each in active[:limit]
+        ]
+
+    # -- rows
+
+    def _newest(self) -> Iterator[JobRow]:
+        return (JobRow(**each) for _, each in sorted(self._tables.jobs.items(), reverse=True))
+
+    def _of_batch(self, batch_id: UUID) -> list[JobRow]:
+        rows = [each for each in self._newest() if each.batch_id == batch_id]
+        return sorted(rows, key=lambda each: each.batch_index)
+
+
+def _passes(row: JobRow, wanted: JobFilter) -> bool:
+    return all(
+        (
+            not wanted.statuses or row.status in wanted.statuses,
+            wanted.target in ("", row.target),
+            not wanted.tag or wanted.tag in row.tags,
+            not wanted.batch_id or row.batch_id == UUID(wanted.batch_id),
+            wanted.created_after is None or row.created_at >= wanted.created_after,
+            wanted.created_before is None or row.created_at < wanted.created_before,
+        )
+    )
+
+
+def _load(row: JobRow) -> tuple[int, int, int, int]:
+    return row.n_qubits, row.depth, row.shots, row.n_points
