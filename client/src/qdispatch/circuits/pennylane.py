@@ -79,13 +79,21 @@ def describe(
     return form_of(tape, wires, keep_phase=keep_phase)
 
 
-def form_of(tape: Any, wires: Sequence[Any], *, keep_phase: bool = False) -> CircuitForm:
+def form_of(
+    tape: Any,
+    wires: Sequence[Any],
+    *,
+    keep_phase: bool = False,
+    ignore_postselect: bool = False,
+) -> CircuitForm:
     """The form of a tape on given wires.
 
     Args:
         tape: A tape.
         wires: All of the tape's and more; wire k is qubit k.
         keep_phase: Whether the program has the tape's global phase.
+        ignore_postselect: Whether the one who asks sorts out the shots that
+            are not selected; else such measurements are refused.
 
     Raises:
         CircuitError: See `describe`.
@@ -97,6 +105,9 @@ def form_of(tape: Any, wires: Sequence[Any], *, keep_phase: bool = False) -> Cir
     if tape.shots.has_partitioned_shots:
         raise CircuitError("a vector of shots cannot be carried; give one number")
     result_types = _result_types(tape)
+    selected = (each for each in tape.operations if getattr(each, "postselect", None) is not None)
+    if not ignore_postselect and next(selected, None) is not None:
+        raise CircuitError("'measure' with postselect cannot be carried", gate="measure")
     emitter = _Emitter(wires, tape, keep_phase=keep_phase)
     try:
         with qml.QueuingManager.stop_recording():
@@ -243,8 +254,6 @@ class _Emitter:
                 self._add(part)
 
     def _measure(self, operation: Any, qubit: int) -> None:
-        if operation.postselect is not None:
-            raise CircuitError("'measure' with postselect cannot be carried", gate="measure")
         self.writer.measure(qubit, self._place(operation))
         if operation.reset:
             self.writer.reset(qubit)

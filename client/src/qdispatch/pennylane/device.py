@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +19,6 @@ from qdispatch.pennylane.submission import Submission
 if TYPE_CHECKING:
     from qdispatch.client import Client
 
-_ADDRESS: Final = "localhost:50051"
 _MCM_METHODS: Final = ("deferred", "one-shot")
 
 
@@ -37,8 +35,8 @@ class QDispatchDevice(Device):  # type: ignore[misc]
         wires: Their number, or their labels. None for any.
         shots: The deprecated way to say how many; use ``qml.set_shots``.
         target: Name of the target; empty lets the service pick.
-        address: Host and port of the service; ``QDISPATCH_ADDRESS`` if None,
-            and ``localhost:50051`` without that.
+        address: Host and port of the service; the environment variable
+            QDISPATCH_ADDRESS, or else 127.0.0.1:50051, if None.
         client: A client to use instead of an own one.
         seed: Makes sampled results reproducible. Every execution draws new
             seeds from it for its jobs.
@@ -83,7 +81,7 @@ class QDispatchDevice(Device):  # type: ignore[misc]
         if self._client is None:
             from qdispatch.client import Client
 
-            self._client = Client(self._address or os.environ.get("QDISPATCH_ADDRESS") or _ADDRESS)
+            self._client = Client(self._address)
         return self._client
 
     def setup_execution_config(

@@ -7,7 +7,7 @@ service as in PennyLane.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from qdispatch.observables import to_pauli_sum
 from qdispatch.pennylane.preprocessing import is_shadow
 
 if TYPE_CHECKING:
-    from qdispatch.job import PointResult
+    from qdispatch.result import PointResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,12 @@ def _n_wires(tape: Any) -> int:
 def _form(tape: Any, wires: Sequence[Any], measured: Sequence[Any], **options: Any) -> CircuitForm:
     """The program of a tape's operations; the first of ``measured`` is the highest bit."""
     final = [qml.sample(wires=measured[::-1])] if measured else []
-    return form_of(tape.copy(measurements=final), wires[::-1], **options)
+    return form_of(tape.copy(measurements=final, shots=None), wires[::-1], **options)
+
+
+def _union(lists: Sequence[Sequence[Any]]) -> list[Any]:
+    """What is in any of them, in order."""
+    return list(dict.fromkeys(each for one in lists for each in one))
 
 
 def _unwrapped(results: Sequence[Any]) -> Any:
@@ -98,8 +103,8 @@ def _unwrapped(results: Sequence[Any]) -> Any:
 def _figures(tape: Any) -> Plan:
     """Exact figures that the service computes."""
     wires = list(range(_n_wires(tape)))
-    asked = [each.wires.tolist() or wires for each in tape.measurements if _is_probs(each)]
-    measured = list(dict.fromkeys(wire for each in asked for wire in each))
+    asked = [each for each in tape.measurements if _is_probs(each)]
+    measured = _union([each.wires.tolist() or wires for each in asked])
     form = _form(tape, wires, measured)
     observed = [each for each in tape.measurements if not _is_probs(each)]
     kinds = [
@@ -171,10 +176,10 @@ def _sampled(tape: Any) -> Plan:
     middle = [each for each in tape.operations if isinstance(each, qml.ops.MidMeasure)]
     of_wires = [each for each in tape.measurements if not (middle and each.mv is not None)]
     all_wires = list(tape.wires) or [0]
-    asked = [each.wires.tolist() or all_wires for each in of_wires]
-    measured = list(dict.fromkeys(wire for each in asked for wire in each))
+    measured = _union([each.wires.tolist() or all_wires for each in of_wires])
     rotated = tape.copy(ops=[*tape.operations, *_rotations(of_wires)])
-    form = _form(rotated, all_wires, measured)
+    # PennyLane drops the shots that are not selected.
+    form = _form(rotated, all_wires, measured, ignore_postselect=True)
     order = Order(
         form=form,
         result_types=(ResultType.MEMORY,),
@@ -185,22 +190,39 @@ def _sampled(tape: Any) -> Plan:
     def finish(result: PointResult) -> Any:
         bits = _bits(result.memory)
         samples = bits[:, bits.shape[1] - len(measured) :]
-        column_of = {each: len(middle) - 1 - k for k, each in enumerate(middle)}
-
-        def value(measurement: Any, lower: int, upper: int) -> Any:
-            if middle and measurement.mv is not None:
-                (source,) = measurement.mv.measurements
-                return bits[lower:upper, column_of[source]].squeeze()
-            return measurement.process_samples(samples[lower:upper], qml.wires.Wires(measured))
-
+        names = qml.wires.Wires(measured)
+        if middle:
+            # The highest bit is that of the last of them.
+            outcomes = dict(zip(reversed(middle), bits.T, strict=False))
+            return _shot_by_shot(tape.measurements, samples, names, outcomes)
         found = [
-            _unwrapped([value(each, lower, upper) for each in tape.measurements])
+            _unwrapped([each.process_samples(samples[lower:upper], names) for each in of_wires])
             for lower, upper in tape.shots.bins()
         ]
-        # A tape with mid-circuit measurements has a result a shot, be it one.
-        return tuple(found) if middle or tape.shots.has_partitioned_shots else found[0]
+        return tuple(found) if tape.shots.has_partitioned_shots else found[0]
 
     return Plan(order=order, finish=finish)
+
+
+def _shot_by_shot(
+    measurements: Sequence[Any],
+    samples: npt.NDArray[np.int64],
+    wires: Any,
+    outcomes: Mapping[Any, npt.NDArray[np.int64]],
+) -> tuple[Any, ...]:
+    """The results of each shot alone, which is how PennyLane takes mid-circuit measurements."""
+
+    def column(measurement: Any) -> Sequence[Any]:
+        if measurement.mv is not None:
+            (source,) = measurement.mv.measurements
+            return outcomes[source]
+        if isinstance(measurement, mps.ExpectationMP):
+            # The mean of a single shot is its value.
+            values: Sequence[Any] = mps.SampleMP(measurement.obs).process_samples(samples, wires)
+            return values
+        return [measurement.process_samples(samples[k : k + 1], wires) for k in range(len(samples))]
+
+    return tuple(map(_unwrapped, zip(*map(column, measurements), strict=True)))
 
 
 def _rotations(measurements: Sequence[Any]) -> list[Any]:

@@ -23,6 +23,7 @@ def pipeline(wires: Any, name: str, config: Any) -> Any:
     deferred = config.mcm_config.mcm_method == "deferred"
     program = qml.CompilePipeline()
     if deferred:
+        program.add_transform(_refuse_postselect)
         program.add_transform(qml.defer_measurements, allow_postselect=False)
     program.add_transform(
         preprocess.decompose,
@@ -107,6 +108,16 @@ def _stands_alone(measurement: Any) -> bool:
     if isinstance(measurement, mps.ExpectationMP) or measurement.obs is None:
         return False
     return isinstance(qml.simplify(measurement.obs), qml.ops.Sum)
+
+
+@qml.transform
+def _refuse_postselect(tape: Any) -> tuple[Sequence[Any], Callable[[Any], Any]]:
+    if any(getattr(each, "postselect", None) is not None for each in tape.operations):
+        raise qml.exceptions.DeviceError(
+            "postselect is not supported by qdispatch without shots, nor with deferred"
+            " measurements; set shots, and mcm_method='one-shot'"
+        )
+    return (tape,), _first
 
 
 @qml.transform

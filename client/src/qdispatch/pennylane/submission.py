@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from qdispatch.circuits.template import Dissected, dissect, merge
+from qdispatch.errors import JobEndedError, WaitTimeoutError
+from qdispatch.job import Job
 from qdispatch.model import JobSpec, ProgramFormat
 from qdispatch.pennylane.plans import Order
 
 if TYPE_CHECKING:
+    from qdispatch.batch import Batch
     from qdispatch.client import Client
-    from qdispatch.job import JobResult, PointResult
+    from qdispatch.result import JobResult, PointResult
 
 _MAX_POINTS: Final = 1000
 _MAX_BYTES: Final = 64 * 2**20
@@ -66,13 +70,23 @@ class Submission:
         return [answers[place] for place in range(len(orders))]
 
     def _results(self, specs: Sequence[JobSpec]) -> list[JobResult]:
+        if len(specs) == 1:
+            job = Job(self._client, self._client.create_job(specs[0]))
+            return self._taken([job], lambda: [job.result(self._timeout_s)])
         batches = [self._client.submit_batch(each) for each in _calls(specs)]
+        return self._taken(
+            batches, lambda: [each for batch in batches for each in batch.results(self._timeout_s)]
+        )
+
+    def _taken(
+        self, submitted: Sequence[Job | Batch], take: Callable[[], list[JobResult]]
+    ) -> list[JobResult]:
         try:
-            return [each for batch in batches for each in batch.results(timeout_s=self._timeout_s)]
-        except BaseException:
-            # Nobody is left to take the results.
-            for batch in batches:
-                batch.cancel()
+            return take()
+        except (JobEndedError, WaitTimeoutError, KeyboardInterrupt):
+            # Nobody is left to take the other results.
+            for each in submitted:
+                each.cancel()
             raise
 
     def _jobs(self, orders: Sequence[Order]) -> Iterator[_Job]:
@@ -122,6 +136,7 @@ class Submission:
             framework=form.framework,
             n_qubits=form.n_qubits,
             depth=form.depth,
+            submission_date=datetime.now(UTC),
             result_types=order.result_types,
             shots=order.shots,
             seed=seed,
