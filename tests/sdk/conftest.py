@@ -26,11 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def installation(
     tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path
 ) -> Iterator[Installation]:
-    """An installation with the targets aer, cirq and pennylane; an SDK is loaded when it is used."""
+    """An installation with three targets; the SDK of each is loaded by its first job."""
     folder = tmp_path_factory.mktemp("installation")
     shutil.copy(migrated_sqlite, folder / "qdispatch.db")
-    # Nobody but the poll wakes the watchers here.
-    server = {"address": "127.0.0.1:0", "cancel_wait_s": 0, "watch_interval_s": 0.005}
+    server = {"address": "127.0.0.1:0", "cancel_wait_s": 0}
     url = f"sqlite:///{folder / 'qdispatch.db'}"
     installation = Installation(make_settings(folder, database_url=url, server=server))
     yield installation

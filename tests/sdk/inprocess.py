@@ -8,7 +8,7 @@ the project's own: the runner of a slot, and what an engine does.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
@@ -18,14 +18,16 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from app.outlooks import OutlookSource
 from app.ports import Dispatch, utc_now
 from app.programs import Programs
 from app.service import JobService
 from app.settings import Settings, TargetSettings
 from app.store import Store, make_engine
+from app.watching import Watchers
 from app.work import WorkService
 from qdispatch.client import Client
-from rpc.server import build_server
+from rpc.server import Server
 from tasks.engine import Engine, Patience
 from tasks.parse import warm_up
 from tasks.pipe import Limits
@@ -72,14 +74,28 @@ class ThreadEngine(Engine):
 
 
 class Worker:
-    """A worker of one target: one slot, started by its first job."""
+    """A worker of one target: one slot, started by its first job.
+
+    Args:
+        name: Of the target.
+        settings: Limits.
+        work: The database's side of it.
+        changed: Told of the jobs that have ended.
+    """
 
     terminated = False
     leaving = False
 
-    def __init__(self, name: str, settings: Settings, work: WorkService) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        work: WorkService,
+        changed: Callable[[list[UUID]], None],
+    ) -> None:
         self._name = name
         self._work = work
+        self._changed = changed
         self._queue: SimpleQueue[UUID | None] = SimpleQueue()
         self._thread: Thread | None = None
         target = settings.targets[name]
@@ -118,6 +134,7 @@ class Worker:
         )
         while (job_id := self._queue.get()) is not None:
             runner.run(job_id)
+            self._changed([job_id])
 
 
 class ThreadDispatcher:
@@ -174,7 +191,15 @@ class Installation:
         work = WorkService(
             store=self._store, programs=programs, clock=utc_now, settings=settings.jobs
         )
-        self._workers = {name: Worker(name, settings, work) for name in settings.targets}
+        watchers = Watchers(
+            store=self._store,
+            clock=utc_now,
+            outlooks=OutlookSource(self._store),
+            interval_s=settings.server.watch_interval_s,
+        )
+        self._workers = {
+            name: Worker(name, settings, work, watchers.changed) for name in settings.targets
+        }
         self.dispatcher = ThreadDispatcher(self._workers)
         service = JobService(
             settings=settings,
@@ -182,8 +207,9 @@ class Installation:
             programs=programs,
             dispatcher=self.dispatcher,
             clock=utc_now,
+            changed=watchers.changed,
         )
-        self._server = build_server(service, settings.server)
+        self._server = Server(service, watchers, settings.server)
         self._server.start()
         self.address = f"127.0.0.1:{self._server.port}"
 
