@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -82,6 +83,7 @@ class QDispatchDevice(Device):  # type: ignore[misc]
             from qdispatch.client import Client
 
             self._client = Client(self._address)
+            weakref.finalize(self, self._client.close)
         return self._client
 
     def setup_execution_config(
