@@ -14,6 +14,9 @@ on the right of an outcome, where PennyLane has it on the left.
 Expectation values become observables. The depth is the longest path in
 operations, without the final measurement. The program is written here, since
 ``qml.to_openqasm`` knows no condition on several bits and few gates.
+
+Every gate written is equal to PennyLane's, phase included, and decompositions
+are mended where they are not; so the program has the tape's global phase.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ _GATES: Final[Mapping[type, str]] = {
 
 _ADJOINTS: Final[Mapping[type, str]] = {qml.S: "sdg", qml.T: "tdg", qml.SX: "sxdg"}
 
-_NOTHING: Final = (qml.Identity, qml.GlobalPhase, qml.Snapshot)
+_NOTHING: Final = (qml.Identity, qml.Snapshot)
 """What no result can show."""
 
 # Its home since PennyLane 0.43, and before.
@@ -73,6 +76,28 @@ def describe(
             names it.
     """
     tape, wires = _tape(circuit, args, kwargs)
+    return form_of(tape, wires, keep_phase=keep_phase)
+
+
+def form_of(
+    tape: Any,
+    wires: Sequence[Any],
+    *,
+    keep_phase: bool = False,
+    ignore_postselect: bool = False,
+) -> CircuitForm:
+    """The form of a tape on given wires.
+
+    Args:
+        tape: A tape.
+        wires: All of the tape's and more; wire k is qubit k.
+        keep_phase: Whether the program has the tape's global phase.
+        ignore_postselect: Whether the one who asks sorts out the shots that
+            are not selected; else such measurements are refused.
+
+    Raises:
+        CircuitError: See `describe`.
+    """
     if tape.batch_size is not None:
         raise CircuitError(
             f"the parameters are broadcast over {tape.batch_size} values; send one job for each"
@@ -80,7 +105,10 @@ def describe(
     if tape.shots.has_partitioned_shots:
         raise CircuitError("a vector of shots cannot be carried; give one number")
     result_types = _result_types(tape)
-    emitter = _Emitter(wires, tape)
+    selected = (each for each in tape.operations if getattr(each, "postselect", None) is not None)
+    if not ignore_postselect and next(selected, None) is not None:
+        raise CircuitError("'measure' with postselect cannot be carried", gate="measure")
+    emitter = _Emitter(wires, tape, keep_phase=keep_phase)
     try:
         with qml.QueuingManager.stop_recording():
             emitter.run()
@@ -157,10 +185,16 @@ def _with_observables(form: CircuitForm, tape: Any) -> CircuitForm:
 def _touched(operation: Any) -> list[Hashable]:
     touched: list[Hashable] = list(operation.wires)
     if isinstance(operation, _MidMeasure):
-        touched.append(id(operation))
+        touched.append(_key(operation))
     elif isinstance(operation, _Conditional):
-        touched += map(id, operation.meas_val.measurements)
+        touched += map(_key, operation.meas_val.measurements)
     return touched
+
+
+def _key(measurement: Any) -> Hashable:
+    """What a mid-circuit measurement has in common with its copies."""
+    key: Hashable = getattr(measurement, "meas_uid", None)
+    return key or id(measurement)
 
 
 def _final_wires(tape: Any, wires: Sequence[Any]) -> list[Any]:
@@ -175,18 +209,19 @@ def _final_wires(tape: Any, wires: Sequence[Any]) -> list[Any]:
 
 
 class _Emitter:
-    def __init__(self, wires: Sequence[Any], tape: Any) -> None:
+    def __init__(self, wires: Sequence[Any], tape: Any, *, keep_phase: bool) -> None:
         self.qubit_of = {wire: index for index, wire in enumerate(wires)}
         self._operations = tape.operations
+        self._keep_phase = keep_phase
         self._final = [self.qubit_of[wire] for wire in _final_wires(tape, wires)]
         middle = [each for each in tape.operations if isinstance(each, _MidMeasure)]
-        self._clbit_of = {id(each): len(self._final) + k for k, each in enumerate(middle)}
+        self._clbit_of = {_key(each): len(self._final) + k for k, each in enumerate(middle)}
         sizes = {"c": len(self._final), "mcm": len(middle)}
         registers = [(name, size) for name, size in sizes.items() if size]
         self.clbits_of = {"c": tuple(range(len(self._final)))} if self._final else {}
         if middle:
             self.clbits_of["mcm"] = tuple(self._clbit_of.values())
-        self.writer = ProgramWriter(len(wires), registers)
+        self.writer = ProgramWriter(len(wires), registers, keep_phase=keep_phase)
 
     def run(self) -> None:
         """Adds all operations and the final measurement."""
@@ -205,6 +240,9 @@ class _Emitter:
             self.writer.gate("U", qubits, [math.pi / 2, phi, lam])
         elif isinstance(operation, qml.Barrier):
             self.writer.barrier(qubits)
+        elif isinstance(operation, qml.GlobalPhase):
+            # PennyLane's sign is the other one.
+            self.writer.phase(-_angle(operation.data[0], operation))
         elif isinstance(operation, _NOTHING):
             return
         elif isinstance(operation, _MidMeasure):
@@ -212,18 +250,16 @@ class _Emitter:
         elif isinstance(operation, _Conditional):
             self._conditional(operation)
         else:
-            for part in parts_of(operation):
+            for part in parts_of(operation, keep_phase=self._keep_phase):
                 self._add(part)
 
     def _measure(self, operation: Any, qubit: int) -> None:
-        if operation.postselect is not None:
-            raise CircuitError("'measure' with postselect cannot be carried", gate="measure")
         self.writer.measure(qubit, self._place(operation))
         if operation.reset:
             self.writer.reset(qubit)
 
     def _place(self, measurement: Any) -> int:
-        place = self._clbit_of.get(id(measurement))
+        place = self._clbit_of.get(_key(measurement))
         if place is None:
             raise CircuitError("a measurement is not on the tape itself", gate="measure")
         return place
@@ -238,6 +274,12 @@ class _Emitter:
             lambda: self._add(operation.base),
             gate="cond",
         )
+
+
+def is_native(operation: Any) -> bool:
+    """Whether an operation is written as it is, without a decomposition."""
+    kinds = (qml.U2, qml.Barrier, qml.GlobalPhase, *_NOTHING, _MidMeasure, _Conditional)
+    return _name(operation) is not None or isinstance(operation, kinds)
 
 
 def _name(operation: Any) -> str | None:

@@ -35,7 +35,7 @@ GATES: Final[Mapping[str, tuple[int, int]]] = {
 }  # fmt: skip
 
 #: What Qiskit's qelib1.inc has and stdgates.inc has not.
-_DEFINITIONS: Final[Mapping[str, str]] = {
+DEFINITIONS: Final[Mapping[str, str]] = {
     "sxdg": "gate sxdg a { h a; sdg a; h a; }",
     "csx": "gate csx a, b { h b; cp(pi/2) a, b; h b; }",
     "rxx": "gate rxx(w) a, b { h a; h b; cx a, b; rz(w) b; cx a, b; h a; h b; }",
@@ -166,7 +166,7 @@ class ProgramWriter:
         angles = ", ".join(number(each, name) for each in parameters)
         where = ", ".join(f"q[{qubit}]" for qubit in qubits)
         self._line(f"{name}({angles}) {where};" if angles else f"{name} {where};")
-        if name in _DEFINITIONS:
+        if name in DEFINITIONS:
             self._defined.add(name)
 
     def measure(self, qubit: int, clbit: int) -> None:
@@ -297,7 +297,7 @@ class ProgramWriter:
             head += (f"creg {name}[{len(bits)}];" for bits, name in self.registers.items())
         else:
             head = ["OPENQASM 3.0;", 'include "stdgates.inc";']
-            head += (_DEFINITIONS[name] for name in sorted(self._defined))
+            head += (DEFINITIONS[name] for name in sorted(self._defined))
             head += (f"input float[64] {name};" for name in self.inputs.values())
             head += [f"qubit[{self.n_qubits}] q;"]
             head += (f"bit[{len(bits)}] {name};" for bits, name in self.registers.items())
