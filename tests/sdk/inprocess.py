@@ -1,0 +1,200 @@
+"""An installation in one process: a real server, a real database, real simulators.
+
+In place of the broker, the workers and their engines there is a thread for
+each target, so that a job takes some milliseconds. What runs in the threads is
+the project's own: the runner of a slot, and what an engine does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import Pipe
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from app.ports import Dispatch, utc_now
+from app.programs import Programs
+from app.service import JobService
+from app.settings import Settings, TargetSettings
+from app.store import Store, make_engine
+from app.work import WorkService
+from qdispatch.client import Client
+from rpc.server import build_server
+from tasks.engine import Engine, Patience
+from tasks.parse import warm_up
+from tasks.pipe import Limits
+from tasks.run import JobRunner
+from tasks.simulate import serve
+from tasks.simulators import load
+
+
+class ThreadEngine(Engine):
+    """An engine that is a thread of this process. It cannot be killed, only left alone."""
+
+    def __init__(self, target: TargetSettings, limits: Limits) -> None:
+        self._target = target
+        self._limits = limits
+        self._looked_at, self._poke = os.pipe()
+        super().__init__(Path(), self._looked_at)
+
+    def start(self, patience: Patience = lambda: True) -> None:
+        if self._data is not None:
+            return
+        self._data, theirs = Pipe()
+        self._pid = os.getpid()
+        self._process = os.pidfd_open(self._pid)
+        simulator = load(self._target.simulator)
+
+        def run() -> None:
+            # Whoever does not wait for an answer has closed the other end.
+            with theirs, suppress(OSError):
+                serve(theirs, simulator, self._limits)
+
+        Thread(target=run, daemon=True).start()
+
+    def kill(self) -> None:
+        self._forget()
+
+    def wake(self) -> None:
+        """Has the runner look at its job."""
+        os.write(self._poke, b"!")
+
+    def close(self) -> None:
+        super().close()
+        os.close(self._looked_at)
+        os.close(self._poke)
+
+
+class Worker:
+    """A worker of one target: one slot, started by its first job."""
+
+    terminated = False
+    leaving = False
+
+    def __init__(self, name: str, settings: Settings, work: WorkService) -> None:
+        self._name = name
+        self._work = work
+        self._queue: SimpleQueue[UUID | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        target = settings.targets[name]
+        limits = Limits(
+            threads=target.threads,
+            max_qubits=target.max_qubits,
+            memory_limit_bytes=target.memory_limit,
+            max_result_bytes=settings.jobs.max_result_bytes,
+        )
+        self._engine = ThreadEngine(target, limits)
+
+    def put(self, job_id: UUID) -> None:
+        """Takes a message."""
+        self._queue.put(job_id)
+        if self._thread is None:
+            self._thread = Thread(target=self._run, daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Has a job that runs looked at."""
+        self._engine.wake()
+
+    def stop(self) -> None:
+        """Ends after the job at hand."""
+        self.leaving = True
+        self._queue.put(None)
+        if self._thread is not None:
+            self._engine.wake()
+            self._thread.join()
+        self._engine.close()
+
+    def _run(self) -> None:
+        warm_up()
+        runner = JobRunner(
+            work=self._work, engine=self._engine, worker=f"{self._name}@here", stop=self
+        )
+        while (job_id := self._queue.get()) is not None:
+            runner.run(job_id)
+
+
+class ThreadDispatcher:
+    """Brings jobs to the workers without a broker.
+
+    Attributes:
+        held: Keeps jobs pending as long as it is set.
+    """
+
+    def __init__(self, workers: dict[str, Worker]) -> None:
+        self._workers = workers
+        self._waiting: list[Dispatch] = []
+        self._lock = Lock()
+        self.held = Event()
+
+    def send(self, dispatch: Dispatch) -> None:
+        with self._lock:
+            if self.held.is_set():
+                self._waiting.append(dispatch)
+                return
+        self._workers[dispatch.target].put(dispatch.job_id)
+
+    def release(self) -> None:
+        """Lets all go that were held."""
+        with self._lock:
+            self.held.clear()
+            waiting, self._waiting = self._waiting, []
+        for dispatch in waiting:
+            self.send(dispatch)
+
+    def revoke(self, job_ids: Sequence[UUID], *, running: bool) -> None:
+        if running:
+            for worker in self._workers.values():
+                worker.wake()
+
+
+class Installation:
+    """All of it.
+
+    Args:
+        settings: Where its database is at the current schema.
+
+    Attributes:
+        address: Of the server.
+        dispatcher: Can hold jobs back.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        engine = make_engine(settings.database)
+        # What a test has written need not outlive the machine.
+        sa.event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
+        self._store = Store(engine)
+        programs = Programs(settings.programs)
+        work = WorkService(
+            store=self._store, programs=programs, clock=utc_now, settings=settings.jobs
+        )
+        self._workers = {name: Worker(name, settings, work) for name in settings.targets}
+        self.dispatcher = ThreadDispatcher(self._workers)
+        service = JobService(
+            settings=settings,
+            store=self._store,
+            programs=programs,
+            dispatcher=self.dispatcher,
+            clock=utc_now,
+        )
+        self._server = build_server(service, settings.server)
+        self._server.start()
+        self.address = f"127.0.0.1:{self._server.port}"
+
+    def client(self) -> Client:
+        """A client of it."""
+        return Client(self.address)
+
+    def stop(self) -> None:
+        """Ends the server, the workers after the jobs at hand, and the connections."""
+        self.dispatcher.release()
+        self._server.stop(0)
+        for worker in self._workers.values():
+            worker.stop()
+        self._store.close()
