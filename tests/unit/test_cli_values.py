@@ -104,7 +104,7 @@ def test_moments() -> None:
     assert moment_of("--since", "2026-05-01T14:30+02:00", NOW) == datetime(
         2026, 5, 1, 12, 30, tzinfo=UTC
     )
-    assert moment_of("--since", "2026-05-01", NOW) == datetime(2026, 5, 1).astimezone()  # noqa: DTZ001
+    assert moment_of("--since", "2026-05-01", NOW) == datetime(2026, 5, 1).astimezone()
     for text in ("yesterday", "2 months", "99999999999w", "2026-13-01"):
         with pytest.raises(InputError, match="--since"):
             moment_of("--since", text, NOW)

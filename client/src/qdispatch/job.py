@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qdispatch.lives import JobLife
-from qdispatch.model import CancelVerdict, JobInfo, JobStatus, JobUpdate
+from qdispatch.model import CancelVerdict, JobInfo, JobStatus, JobUpdate, ResultType
 from qdispatch.result import JobResult
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from qdispatch.client import Client
 
 
@@ -76,6 +78,6 @@ class Job(JobLife):
         """
         self._client.delete_job(self.id)
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, *, kind: ResultType | str | None = None, ax: Axes | None = None) -> Axes:
         """Draws the result, once the job is finished; see `JobResult.plot`."""
-        return self.result().plot(**options)
+        return self.result().plot(kind=kind, ax=ax)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from qdispatch import operations, progress, watching
 from qdispatch.calls import Calls, Deadline
@@ -24,6 +24,9 @@ from qdispatch.model import (
 )
 from qdispatch.result import JobResult
 from qdispatch.steps import Emit, Flow, each, gathered
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 # From so many on, reading a batch's jobs in pages is cheaper than one by one.
 _MANY: Final = 4
@@ -100,6 +103,16 @@ class JobLife:
         """Keeps what is known now, and what was known of its sweep."""
         points = info.spec.parameter_values or self.info.spec.parameter_values
         self.info = replace(info, spec=replace(info.spec, parameter_values=points))
+
+    def __rich__(self) -> RenderableType:
+        from qdispatch.display.terminal import job_view
+
+        return job_view(self.info)
+
+    def _repr_html_(self) -> str:
+        from qdispatch.display.html import job_html
+
+        return job_html(self.info)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} on {self.info.spec.target}: {self.info.status}>"
@@ -230,6 +243,16 @@ class BatchLife(Generic[J]):
 
     def __len__(self) -> int:
         return self.info.size
+
+    def __rich__(self) -> RenderableType:
+        from qdispatch.display.terminal import batch_view
+
+        return batch_view(self.info)
+
+    def _repr_html_(self) -> str:
+        from qdispatch.display.html import batch_html
+
+        return batch_html(self.info)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}: {self.info.done} of {self.info.size} done>"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from qdispatch.display import tables, words
 from qdispatch.errors import QDispatchError
-from qdispatch.model import JobInfo, ResultType
+from qdispatch.model import JobSpec, ResultType
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,9 +67,9 @@ def plot_result(
         QDispatchError: matplotlib is not installed, or the job was not asked
             for this result type.
     """
-    wanted = _kind(result.info, kind)
+    wanted = _kind(result.info.spec, kind)
     if len(result) == 1:
-        return plot_point(result[0], result.info, kind=wanted, ax=ax)
+        return plot_point(result[0], kind=wanted, ax=ax)
     axes = _axes(ax)
     x, name = _abscissa(result)
     if wanted in _DISTRIBUTIONS:
@@ -77,21 +77,20 @@ def plot_result(
     else:
         _value_curves(axes, x, result, wanted)
     axes.set_xlabel(name)
-    axes.set_title(_title(result.info), fontsize="medium")
-    if len(axes.lines) > 1 or wanted in _DISTRIBUTIONS:
+    axes.set_title(_title(result.info.spec), fontsize="medium")
+    if wanted in _DISTRIBUTIONS or len(result.info.spec.observables) > 1:
         axes.legend(frameon=False, fontsize="small")
     return axes
 
 
 def plot_point(
     point: PointResult,
-    info: JobInfo,
     *,
     kind: ResultType | str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draws the results of one point, as bars; see `plot_result`."""
-    wanted = _kind(info, kind)
+    wanted = _kind(point.spec, kind)
     axes = _axes(ax)
     if wanted in _DISTRIBUTIONS:
         weights = tables.distribution(point, wanted)
@@ -99,8 +98,8 @@ def plot_point(
         _histogram(axes, weights, label)
     else:
         values, errors = _values(point, wanted)
-        _value_bars(axes, info, values, errors, str(wanted))
-    axes.set_title(_title(info), fontsize="medium")
+        _value_bars(axes, point.spec, values, errors, str(wanted))
+    axes.set_title(_title(point.spec), fontsize="medium")
     return axes
 
 
@@ -120,8 +119,8 @@ def save(
         raise QDispatchError(f"the picture cannot be written to {path}: {error}") from error
 
 
-def _kind(info: JobInfo, given: ResultType | str | None) -> ResultType:
-    asked = info.spec.result_types
+def _kind(spec: JobSpec, given: ResultType | str | None) -> ResultType:
+    asked = spec.result_types
     if given is None:
         return asked[0]
     if given not in tuple(asked):
@@ -144,8 +143,7 @@ def _axes(given: Axes | None) -> Axes:
     return axes
 
 
-def _title(info: JobInfo) -> str:
-    spec = info.spec
+def _title(spec: JobSpec) -> str:
     shots = f"{spec.shots:,} shots" if spec.shots else "exact"
     return f"{spec.target}, {spec.n_qubits} qubit{'s' if spec.n_qubits != 1 else ''}, {shots}"
 
@@ -177,9 +175,22 @@ def _histogram(axes: Axes, weights: Mapping[str, float], ylabel: str) -> None:
         fontsize="small" if len(labels) > 16 else "medium",
     )
     axes.set_xlim(-0.6, max(len(labels), 2) - 0.4)
+    form = "{:,.0f}" if ylabel == "shots" else "{:.4g}"
+    top = max((weight for _, weight in shown), default=0.0)
     if len(labels) <= 8:
-        form = "{:,.0f}" if ylabel == "shots" else "{:.4g}"
         axes.bar_label(bars, fmt=form, padding=2, fontsize="small")
+        axes.margins(y=0.1)
+    elif rest > 1.5 * top:
+        # It would make all others look alike: it is cut off, and says how long it is.
+        axes.set_ylim(0, 1.3 * top)
+        axes.text(
+            len(labels) - 1.6,
+            1.28 * top,
+            f"{form.format(rest)} \u2191",
+            ha="right",
+            va="top",
+            color="#6b7177",
+        )
     axes.set_ylabel(ylabel)
     axes.set_xlabel("outcome, highest bit on the left")
     _plain(axes)
@@ -191,24 +202,25 @@ def _values(point: PointResult, kind: ResultType) -> tuple[Sequence[float], Sequ
     return point.variance, (0.0,) * len(point.variance)
 
 
-def _observables(info: JobInfo) -> list[str]:
-    return [words.shortened(words.observable(each), 24) for each in info.spec.observables]
+def _observables(spec: JobSpec) -> list[str]:
+    return [words.shortened(words.observable(each), 24) for each in spec.observables]
 
 
 def _value_bars(
-    axes: Axes, info: JobInfo, values: Sequence[float], errors: Sequence[float], ylabel: str
+    axes: Axes, spec: JobSpec, values: Sequence[float], errors: Sequence[float], ylabel: str
 ) -> None:
     places = range(len(values))
-    axes.bar(
-        places,
-        values,
-        yerr=list(errors) if any(errors) else None,
-        color=_BLUE,
-        width=0.6,
+    axes.bar(places, values, color=_BLUE, width=0.6)
+    sampled = [k for k in places if errors[k]]
+    axes.errorbar(
+        sampled,
+        [values[k] for k in sampled],
+        yerr=[errors[k] for k in sampled],
+        fmt="none",
         capsize=4,
-        ecolor="#333333",
+        ecolor="#555555",
     )
-    labels = _observables(info)
+    labels = _observables(spec)
     wide = sum(map(len, labels)) > 60
     axes.set_xticks(list(places), labels, rotation=90 if wide else 0)
     axes.set_xlim(-0.6, max(len(values), 2) - 0.4)
@@ -228,13 +240,13 @@ def _abscissa(result: JobResult) -> tuple[Sequence[float], str]:
 
 def _value_curves(axes: Axes, x: Sequence[float], result: JobResult, kind: ResultType) -> None:
     points = [_values(point, kind) for point in result]
-    for index, label in enumerate(_observables(result.info)):
+    for index, label in enumerate(_observables(result.info.spec)):
         values = [value[index] for value, _ in points]
         errors = [error[index] for _, error in points]
-        _curve(axes, x, values, errors, label, index)
+        _curve(axes, x, values, errors, label=label, index=index)
     axes.set_ylabel("expectation value" if kind is ResultType.EXPVAL else "variance")
     if len(result.info.spec.observables) == 1:
-        axes.set_ylabel(f"{axes.get_ylabel()} of {_observables(result.info)[0]}")
+        axes.set_ylabel(f"{axes.get_ylabel()} of {_observables(result.info.spec)[0]}")
     _plain(axes)
 
 
@@ -251,7 +263,7 @@ def _probability_curves(
             (max(share * (1 - share), 0.0) / total) ** 0.5 if sampled else 0.0
             for share, total in zip(shares, totals, strict=True)
         ]
-        _curve(axes, x, shares, errors, tables.label(outcome), index)
+        _curve(axes, x, shares, errors, label=tables.label(outcome), index=index)
     axes.set_ylabel("probability")
     _plain(axes)
 
@@ -261,6 +273,7 @@ def _curve(
     x: Sequence[float],
     y: Sequence[float],
     errors: Sequence[float],
+    *,
     label: str,
     index: int,
 ) -> None:

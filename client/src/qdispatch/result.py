@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from qdispatch.errors import QDispatchError
-from qdispatch.model import JobInfo, Result, ResultType
+from qdispatch.model import JobInfo, JobSpec, Result, ResultType
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from rich.console import RenderableType
+
     from qdispatch.arrays import Memory, Probabilities, Statevector
 
 T = TypeVar("T")
@@ -25,13 +28,13 @@ class PointResult:
         results: One per result type.
         parameters: The program's ``input`` variables -> their values here;
             empty without a sweep.
-        asked_for: The result types that the job was asked for.
+        spec: Of the job.
     """
 
     index: int
     results: tuple[Result, ...]
     parameters: Mapping[str, float]
-    asked_for: tuple[ResultType, ...]
+    spec: JobSpec
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -81,6 +84,12 @@ class PointResult:
         """
         return _present(self._of(ResultType.PROBABILITIES).probabilities)
 
+    def plot(self, *, kind: ResultType | str | None = None, ax: Axes | None = None) -> Axes:
+        """Draws this point, as bars; see `JobResult.plot`."""
+        from qdispatch.plot import plot_point
+
+        return plot_point(self, kind=kind, ax=ax)
+
     def __repr__(self) -> str:
         values = [f"{each.type}={getattr(each, each.type)!r}" for each in self.results]
         at = [f"{name}={value:g}" for name, value in self.parameters.items()]
@@ -90,7 +99,7 @@ class PointResult:
         for result in self.results:
             if result.type is kind:
                 return result
-        asked = ", ".join(self.asked_for)
+        asked = ", ".join(self.spec.result_types)
         raise QDispatchError(f"the job was not asked for {kind}, only for {asked}")
 
 
@@ -154,18 +163,19 @@ class JobResult(Sequence[PointResult]):
         """The probability of each basis state; see `PointResult.probabilities`."""
         return self._single("probabilities").probabilities
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, *, kind: ResultType | str | None = None, ax: Axes | None = None) -> Axes:
         """Draws the result; needs the extra ``plot``.
 
         Args:
-            **options: See `qdispatch.plot.plot`.
+            kind: Which result type; the first that was asked for if not given.
+            ax: Where to draw; a figure of its own if not given.
 
         Returns:
-            The matplotlib figure.
+            The matplotlib Axes: bars, or for a sweep curves over its parameter.
         """
-        from qdispatch.plot import plot
+        from qdispatch.plot import plot_result
 
-        return plot(self, **options)
+        return plot_result(self, kind=kind, ax=ax)
 
     def __len__(self) -> int:
         return len(self._points)
@@ -176,6 +186,16 @@ class JobResult(Sequence[PointResult]):
     def __getitem__(self, index: slice) -> Sequence[PointResult]: ...
     def __getitem__(self, index: int | slice) -> PointResult | Sequence[PointResult]:
         return self._points[index]
+
+    def __rich__(self) -> RenderableType:
+        from qdispatch.display.terminal import result_view
+
+        return result_view(self)
+
+    def _repr_html_(self) -> str:
+        from qdispatch.display.html import result_html
+
+        return result_html(self)
 
     def __repr__(self) -> str:
         if len(self) > 1:
@@ -195,7 +215,7 @@ class JobResult(Sequence[PointResult]):
                 index=index,
                 results=tuple(results),
                 parameters=dict(zip(spec.parameters, row, strict=False)),
-                asked_for=spec.result_types,
+                spec=spec,
             )
             for index, (results, row) in enumerate(zip(of_point, rows, strict=True))
         )

@@ -18,7 +18,9 @@ from qdispatch.cli.programs import read_program
 
 #: The name that is looked for in a Python file when none is given.
 DEFAULT_NAME: Final = "circuit"
-_NAMED: Final = re.compile(rf"^(?:def\s+{DEFAULT_NAME}\b|{DEFAULT_NAME}\s*(?::[^=\n]*)?=)", re.M)
+_NAMED: Final = re.compile(
+    rf"^(?:def\s+{DEFAULT_NAME}\b|{DEFAULT_NAME}\s*(?::[^=\n]*)?=)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,6 @@ from qdispatch.display.terminal import (
     batch_view,
     job_view,
     status_text,
-    tally,
 )
 from qdispatch.errors import ServerError
 from qdispatch.model import BatchUpdate, JobStatus, JobUpdate, Outlook
@@ -109,7 +108,7 @@ def live_job(update: JobUpdate) -> RenderableType:
         spent = (words.utc_now() - job.started_at).total_seconds()
         bar = _bar(None, None, f"running for {words.duration(spent)}")
     else:
-        bar = _bar(1 if job.status.is_final else 0, 1, job.status.value)
+        bar = Text(job.status.value, style=STATUS_STYLE[job.status])
     return Group(job_view(job, update.outlook), Text(), bar)
 
 
@@ -160,8 +159,11 @@ def job_line(update: JobUpdate, now: datetime) -> Text:
 def batch_line(update: BatchUpdate, now: datetime) -> Text:
     """How far a batch is, on one line."""
     batch = update.batch
-    head = Text(f"{batch.done:,}/{batch.size:,}  ").append_text(tally(batch))
-    return _line(now, head, _expected(Outlook(finish=update.outlook.finish), now))
+    bad = [
+        f"{number:,} {name}" for name in ("canceled", "failed") if (number := getattr(batch, name))
+    ]
+    head = Text(f"{batch.done:,}/{batch.size:,} done")
+    return _line(now, head, [*bad, *_expected(Outlook(finish=update.outlook.finish), now)])
 
 
 def _line(now: datetime, head: Text, parts: Iterable[str]) -> Text:

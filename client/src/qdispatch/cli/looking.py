@@ -56,6 +56,7 @@ def _outlook(opened: Session, job_id: str) -> Outlook | None:
 
 def result(
     job: JobId,
+    *,
     timeout: given.Timeout = None,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Write one value a line, with a header.")
@@ -161,6 +162,7 @@ def _watch_batch(opened: Session, batch_id: str) -> None:
 
 
 def jobs(
+    *,
     status: Annotated[
         list[JobStatus] | None,
         typer.Option(

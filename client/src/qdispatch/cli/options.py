@@ -39,7 +39,8 @@ Address = Annotated[
     typer.Option(
         "--address",
         metavar="HOST:PORT",
-        help="Where the server is. Else QDISPATCH_ADDRESS, the configuration file, 127.0.0.1:50051.",
+        help="Where the server is. Else QDISPATCH_ADDRESS, the configuration file, "
+        "127.0.0.1:50051.",
         callback=_address,
     ),
 ]

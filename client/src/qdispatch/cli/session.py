@@ -73,8 +73,14 @@ class Session:
         """Shows the one thing that the command is for."""
         if self.as_json:
             self.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        else:
+        elif self.out.is_terminal:
             self.out.print(view)
+        else:
+            # Tables are filled up with spaces, which are of no use in a file.
+            with self.out.capture() as captured:
+                self.out.print(view)
+            lines = captured.get().splitlines()
+            self.write("".join(f"{line.rstrip()}\n" for line in lines))
 
     def write(self, text: str) -> None:
         """Writes text as it is."""

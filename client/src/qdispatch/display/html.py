@@ -28,6 +28,15 @@ _STATE_COLOUR: Final = {
     TargetState.PAUSED: "#b58900",
     TargetState.DRAINED: "#9b59b6",
 }
+# What is pending is the part of the bar that is still empty.
+_IN_BAR: Final = (
+    JobStatus.FINISHED,
+    JobStatus.FAILED,
+    JobStatus.CANCELED,
+    JobStatus.RUNNING,
+)
+# Tables do not inherit everywhere.
+_TABLE: Final = "border:0;margin:0;color:inherit;font-size:inherit;border-collapse:collapse"
 _BAR: Final = "#4c8dcb"
 _CELL: Final = "padding:2px 14px 2px 0;text-align:left;vertical-align:top;border:0"
 _FAINT: Final = "opacity:.65"
@@ -42,7 +51,7 @@ def job_html(info: JobInfo) -> str:
         ("job", _mono(info.id)),
         ("status", _badge(info.status.value, _COLOUR[info.status])),
         ("target", escape(_joined(spec.target, info.simulator_version, info.method))),
-        ("circuit", escape(f"{spec.n_qubits:,} qubits, depth {spec.depth:,} ({spec.framework})")),
+        ("circuit", escape(words.circuit(spec))),
         ("asked for", escape(_joined(", ".join(spec.result_types), shots))),
         ("submitted", escape(words.clock(info.created_at))),
     ]
@@ -60,9 +69,9 @@ def job_html(info: JobInfo) -> str:
 def batch_html(batch: BatchInfo) -> str:
     """A batch with a bar of its statuses."""
     pieces = "".join(
-        f'<div title="{number} {status.value}" style="width:{100 * number / batch.size:.4g}%;'
+        f'<div title="{number} {status.value}" style="width:{100 * number / max(batch.size, 1):.4g}%;'
         f'background:{_COLOUR[status]}"></div>'
-        for status in reversed(JobStatus)
+        for status in _IN_BAR
         if (number := getattr(batch, status.value))
     )
     bar = (
@@ -121,7 +130,7 @@ def _facts(rows: Iterable[tuple[str, str]]) -> str:
         f'<td style="{_CELL}">{value}</td></tr>'
         for name, value in rows
     )
-    return f'<table style="border:0;margin:0">{lines}</table>'
+    return f'<table style="{_TABLE}">{lines}</table>'
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -132,10 +141,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return (
-        f'<table style="border:0;margin:0"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{lines}</tbody></table>"
-    )
+    return f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
 
 
 def _part(part: tables.Part) -> str:
@@ -153,7 +159,7 @@ def _part(part: tables.Part) -> str:
         + "</tr>"
         for line in lines
     )
-    return f'{title}<table style="border:0;margin:0">{body}</table>{rest}'
+    return f'{title}<table style="{_TABLE}">{body}</table>{rest}'
 
 
 def _bar(share: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from qdispatch.display import words
-from qdispatch.model import JobInfo, ResultType
+from qdispatch.model import ResultType
 
 if TYPE_CHECKING:
     from qdispatch.result import JobResult, PointResult
@@ -67,8 +67,7 @@ def parts_of(result: JobResult) -> list[Part]:
     """All that is shown of a result, in the order it was asked for."""
     if len(result) > 1:
         return [_sweep(result)]
-    point, info = result[0], result.info
-    return [_KINDS[kind](point, info) for kind in info.spec.result_types]
+    return [_KINDS[kind](result[0]) for kind in result.info.spec.result_types]
 
 
 def most_probable(weights: Mapping[str, float], most: int) -> tuple[list[tuple[str, float]], float]:
@@ -134,23 +133,25 @@ def _histogram(title: str, weights: Mapping[str, float], form: Callable[[float],
     )
 
 
-def _counts(point: PointResult, info: JobInfo) -> Part:
-    title = f"counts of {info.spec.shots:,} shots"
+def _counts(point: PointResult) -> Part:
+    title = f"counts of {point.spec.shots:,} shots"
     return _histogram(title, point.counts, lambda value: f"{value:,.0f}")
 
 
-def _quasi(point: PointResult, info: JobInfo) -> Part:
-    title = f"probabilities from {info.spec.shots:,} shots" if info.spec.shots else "probabilities"
+def _quasi(point: PointResult) -> Part:
+    title = (
+        f"probabilities from {point.spec.shots:,} shots" if point.spec.shots else "probabilities"
+    )
     return _histogram(title, point.quasi, lambda value: f"{value:.6f}")
 
 
-def _probabilities(point: PointResult, _: JobInfo) -> Part:
+def _probabilities(point: PointResult) -> Part:
     weights = distribution(point, ResultType.PROBABILITIES)
     return _histogram("basis states, before measurement", weights, lambda value: f"{value:.6f}")
 
 
-def _expval(point: PointResult, info: JobInfo) -> Part:
-    rows = zip(info.spec.observables, point.expval, point.standard_errors, strict=True)
+def _expval(point: PointResult) -> Part:
+    rows = zip(point.spec.observables, point.expval, point.standard_errors, strict=True)
     return Grid(
         title="expectation values",
         heads=("observable", "value"),
@@ -158,8 +159,8 @@ def _expval(point: PointResult, info: JobInfo) -> Part:
     )
 
 
-def _variance(point: PointResult, info: JobInfo) -> Part:
-    rows = zip(info.spec.observables, point.variance, strict=True)
+def _variance(point: PointResult) -> Part:
+    rows = zip(point.spec.observables, point.variance, strict=True)
     return Grid(
         title="variances",
         heads=("observable", "variance"),
@@ -167,14 +168,14 @@ def _variance(point: PointResult, info: JobInfo) -> Part:
     )
 
 
-def _memory(point: PointResult, _: JobInfo) -> Part:
+def _memory(point: PointResult) -> Part:
     shots = point.memory
     text = " ".join(shots[:_MOST_SHOTS])
     more = f" ... {len(shots) - _MOST_SHOTS:,} more" if len(shots) > _MOST_SHOTS else ""
     return Line(title=f"single shots, {len(shots):,} in order", text=text + more)
 
 
-def _statevector(point: PointResult, _: JobInfo) -> Part:
+def _statevector(point: PointResult) -> Part:
     state = point.statevector
     weights = distribution(point, ResultType.STATEVECTOR)
     shown, rest = most_probable(weights, MOST_OUTCOMES)
@@ -191,7 +192,7 @@ def _statevector(point: PointResult, _: JobInfo) -> Part:
     )
 
 
-_KINDS: Final[Mapping[ResultType, Callable[[PointResult, JobInfo], Part]]] = {
+_KINDS: Final[Mapping[ResultType, Callable[[PointResult], Part]]] = {
     ResultType.COUNTS: _counts,
     ResultType.QUASI: _quasi,
     ResultType.EXPVAL: _expval,

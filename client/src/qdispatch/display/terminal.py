@@ -104,7 +104,7 @@ def job_facts(
     yield "target", _target(info)
     yield "status", _status(info)
     yield from _expected(outlook, now)
-    yield "circuit", _circuit(info)
+    yield "circuit", words.circuit(info.spec)
     yield "asked for", _asked(info)
     if info.spec.tags:
         yield "tags", ", ".join(info.spec.tags)
@@ -137,13 +137,6 @@ def _expected(outlook: Outlook, now: datetime) -> Iterator[tuple[str, Renderable
         yield "starts", words.estimate(outlook.start, now)
     if outlook.finish is not None:
         yield "ends", words.estimate(outlook.finish, now)
-
-
-def _circuit(info: JobInfo) -> str:
-    spec = info.spec
-    qubits = f"{spec.n_qubits:,} qubit{'s' if spec.n_qubits != 1 else ''}"
-    depth = f", depth {spec.depth:,}" if spec.depth else ""
-    return f"{qubits}{depth}, {spec.program_format} ({spec.framework})"
 
 
 def _asked(info: JobInfo) -> str:
@@ -229,7 +222,9 @@ def jobs_view(jobs: Sequence[JobInfo]) -> RenderableType:
     """A line per job."""
     now = words.utc_now()
     table = listing("JOB", "STATUS", "TARGET", "QUBITS", "SHOTS", "AGE", right=("QUBITS", "SHOTS"))
-    table.columns[0].min_width = 36
+    # It is the target's name that is cut where room is scarce.
+    for column, width in zip(table.columns, (36, 8, 6, 6, 6, 6), strict=True):
+        column.min_width = width
     for info in jobs:
         shots = str(info.spec.shots) if info.spec.shots else "exact"
         table.add_row(

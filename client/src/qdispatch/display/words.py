@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from qdispatch.model import Estimate, PauliSum, PauliTerm
+from qdispatch.model import Estimate, JobSpec, PauliSum, PauliTerm
 
 _UNITS_S: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -83,14 +83,27 @@ def estimate(each: Estimate, now: datetime) -> str:
         max((moment - now).total_seconds(), 0.0)
         for moment in (each.lower, each.expected, each.upper)
     )
-    if upper <= 0:
-        return "any moment"
-    return f"in {duration(expected)} ({duration(lower)} to {duration(upper)})"
+    if expected <= 0:
+        # It takes longer than most; only the upper figure still says something.
+        return f"any moment, within {_rough(upper)}" if upper > 0 else "any moment"
+    return f"in {_rough(expected)} ({_rough(lower)} to {_rough(upper)})"
+
+
+def _rough(seconds: float) -> str:
+    """A duration that is known roughly: no more than whole seconds, if there are some."""
+    return duration(round(seconds)) if seconds >= 1 else f"{max(seconds, 0):.1f} s"
 
 
 def utc_now() -> datetime:
     """The clock of this machine."""
     return datetime.now(UTC)
+
+
+def circuit(spec: JobSpec) -> str:
+    """How large a circuit is, and what it was written in."""
+    qubits = f"{spec.n_qubits:,} qubit{'s' if spec.n_qubits != 1 else ''}"
+    depth = f", depth {spec.depth:,}" if spec.depth else ""
+    return f"{qubits}{depth}, {spec.program_format} ({spec.framework})"
 
 
 def observable(pauli_sum: PauliSum) -> str:
