@@ -17,7 +17,7 @@ class Exit(IntEnum):
     USAGE = 2
     """The command line, the configuration, a file or a circuit is wrong; nothing was sent."""
     REFUSED = 3
-    """The server refuses the request, or has no such job."""
+    """The server refuses the request, has no such job, or is older than the command."""
     UNAVAILABLE = 4
     """The server does not answer."""
     TIMED_OUT = 5
@@ -47,6 +47,7 @@ _CODES: Final[tuple[tuple[type[errors.QDispatchError], Exit], ...]] = (
     (errors.UnavailableError, Exit.UNAVAILABLE),
     (errors.WaitTimeoutError, Exit.TIMED_OUT),
     (errors.JobEndedError, Exit.ENDED),
+    (errors.UnimplementedError, Exit.REFUSED),
     (errors.ServerError, Exit.DEFECT),
 )
 

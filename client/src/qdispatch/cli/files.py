@@ -18,6 +18,8 @@ from qdispatch.cli.programs import read_program
 
 #: The name that is looked for in a Python file when none is given.
 DEFAULT_NAME: Final = "circuit"
+# Not "__main__": what a file does when it is run is not wanted.
+_RUN_NAME: Final = "__qdispatch__"
 _NAMED: Final = re.compile(
     rf"^(?:def\s+{DEFAULT_NAME}\b|{DEFAULT_NAME}\s*(?::[^=\n]*)?=)", re.MULTILINE
 )
@@ -98,7 +100,7 @@ def _text(path: Path) -> str:
 def _from_python(path: Path, given: str, name: str) -> list[Source]:
     _text(path)
     with _as_program(path):
-        names = runpy.run_path(str(path), run_name="__qdispatch__")
+        names = runpy.run_path(str(path), run_name=_RUN_NAME)
     if name not in names:
         raise InputError(f"{path} has no {name!r}; write {path}:NAME for one of {_offers(names)}")
     value = names[name]
@@ -125,12 +127,17 @@ def _checked(value: object, name: str) -> Source:
     return Source(name=name, circuit=value)
 
 
+def _has_circuits(value: object) -> bool:
+    several = value if isinstance(value, list | tuple) else [value]
+    return bool(several) and all(map(_is_circuit, several))
+
+
 def _offers(names: dict[str, object]) -> str:
     found = [
         name
         for name, value in names.items()
         if not name.startswith("_")
-        and (_is_circuit(value) or getattr(value, "__module__", "") == "__qdispatch__")
+        and (_has_circuits(value) or getattr(value, "__module__", "") == _RUN_NAME)
     ]
     return ", ".join(found) or "its circuits (it has none)"
 

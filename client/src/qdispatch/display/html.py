@@ -68,8 +68,9 @@ def job_html(info: JobInfo) -> str:
 
 def batch_html(batch: BatchInfo) -> str:
     """A batch with a bar of its statuses."""
+    whole = max(batch.size, 1)
     pieces = "".join(
-        f'<div title="{number} {status.value}" style="width:{100 * number / max(batch.size, 1):.4g}%;'
+        f'<div title="{number} {status.value}" style="width:{100 * number / whole:.4g}%;'
         f'background:{_COLOUR[status]}"></div>'
         for status in _IN_BAR
         if (number := getattr(batch, status.value))
