@@ -18,14 +18,16 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from app.outlooks import OutlookSource
 from app.ports import Dispatch, utc_now
 from app.programs import Programs
 from app.service import JobService
 from app.settings import Settings, TargetSettings
 from app.store import Store, make_engine
+from app.watching import Watchers
 from app.work import WorkService
 from qdispatch.client import Client
-from rpc.server import build_server
+from rpc.server import Server
 from tasks.engine import Engine, Patience
 from tasks.parse import warm_up
 from tasks.pipe import Limits
@@ -176,14 +178,21 @@ class Installation:
         )
         self._workers = {name: Worker(name, settings, work) for name in settings.targets}
         self.dispatcher = ThreadDispatcher(self._workers)
+        watchers = Watchers(
+            store=self._store,
+            clock=utc_now,
+            outlooks=OutlookSource(self._store),
+            interval_s=settings.server.watch_interval_s,
+        )
         service = JobService(
             settings=settings,
             store=self._store,
             programs=programs,
             dispatcher=self.dispatcher,
             clock=utc_now,
+            changed=watchers.changed,
         )
-        self._server = build_server(service, settings.server)
+        self._server = Server(service, watchers, settings.server)
         self._server.start()
         self.address = f"127.0.0.1:{self._server.port}"
 
