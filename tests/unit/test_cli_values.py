@@ -184,3 +184,8 @@ def test_a_configuration_that_is_wrong(tmp_path: Path, text: str | bytes, said: 
 
 def test_a_relative_folder_of_configurations_is_ignored() -> None:
     assert config_file({"XDG_CONFIG_HOME": "here"}) == Path.home() / ".config/qdispatch/config.toml"
+
+
+def test_parameters_of_a_program() -> None:
+    text = "OPENQASM 3.0; input float[64] theta; input float phi; qubit q; U(theta, phi, 0) q;"
+    assert read_program(text).parameters == ("theta", "phi")

@@ -22,6 +22,7 @@ _VERSION: Final = re.compile(r"\s*OPENQASM\s+(\d+)(?:\.\d+)?\s*;")
 _CONSTANT: Final = re.compile(r"\bconst\s+u?int(?:\s*\[\s*\d+\s*\])?\s+(\w+)\s*=\s*(\d+)\s*;")
 _OLD: Final = re.compile(r"\bqreg\s+(?P<name>\w+)\s*(?:\[\s*(?P<size>[^\]]*?)\s*\])?\s*;")
 _NEW: Final = re.compile(r"\bqubit\s*(?:\[\s*(?P<size>[^\]]*?)\s*\])?\s+(?P<name>\w+)\s*;")
+_INPUT: Final = re.compile(r"\binput\s+\w+(?:\s*\[[^\]]*\])?\s+(\w+)\s*;")
 _PHYSICAL: Final = re.compile(r"\$(\d+)")
 _DEFINITION: Final = re.compile(r"\bgate\s+[^{;]*\{[^{}]*\}")
 _OPERAND: Final = re.compile(r"(\$\d+|\b[A-Za-z_]\w*)\s*(?:\[\s*(\d+)\s*\])?")
@@ -55,6 +56,7 @@ def read_program(text: str, *, n_qubits: int | None = None) -> CustomCircuit:
         n_qubits=counted,
         depth=_depth(plain, registers),
         framework="openqasm",
+        parameters=tuple(match[1] for match in _INPUT.finditer(plain)) if version[1] == "3" else (),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,12 +11,15 @@ import typer
 from qdispatch.cli import options as given
 from qdispatch.cli.exits import Exit, InputError
 from qdispatch.cli.session import Session, session
-from qdispatch.model import JobInfo, JobStatus
+from qdispatch.errors import QDispatchError, RequestError
+from qdispatch.model import JobInfo, JobSpec, JobStatus
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from qdispatch.job import Batch, Job
+    from qdispatch.batch import Batch
+    from qdispatch.cli.files import Source
+    from qdispatch.job import Job
     from qdispatch.result import JobResult
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write the id and nothing else.")]
@@ -51,6 +55,7 @@ def submit(
     """Submit a circuit; with --wait, show its results."""
     with session(address, as_json=as_json) as opened:
         from qdispatch.cli.files import load
+        from qdispatch.job import Job
 
         options = given.wishes(
             target=target,
@@ -64,12 +69,36 @@ def submit(
             extra=extra,
         )
         source = load(file, n_qubits=qubits)
-        job = opened.client.submit(source.circuit, **options)
+        job = Job(opened.client, opened.client.create_job(prepared(opened, source, options)))
         opened.pick_up = f"watch {job.id}"
         if wait:
             show_result(opened, job, timeout)
         else:
             _show_submitted(opened, job, quiet=quiet)
+
+
+def prepared(opened: Session, source: Source, options: dict[str, Any]) -> JobSpec:
+    """What is sent for a circuit; the errors name its file."""
+    parameters = options["parameters"] or {}
+    for name in getattr(source.circuit, "parameters", ()):
+        if isinstance(name, str) and name not in parameters:
+            raise InputError(
+                f"{source.name}: {name} needs a value, such as --param {name}=0:2pi:50"
+            )
+    try:
+        return opened.client.prepare(source.circuit, **options)
+    except QDispatchError as error:
+        raise InputError(f"{source.name}: {error}") from error
+
+
+def _submitted(opened: Session, specs: Sequence[JobSpec], sources: Sequence[Source]) -> Batch:
+    try:
+        return opened.client.submit_batch(specs)
+    except RequestError as error:
+        index = re.search(r"\[(\d+)\]", error.field)
+        if index is not None and int(index[1]) < len(sources):
+            opened.note(f"{error.field} is of {sources[int(index[1])].name}")
+        raise
 
 
 def _show_submitted(opened: Session, job: Job, *, quiet: bool) -> None:
@@ -165,7 +194,8 @@ def batch(
         sources = load_all(files, n_qubits=qubits)
         if not sources:
             raise InputError("there is no circuit in these files")
-        submitted = opened.client.submit_batch([each.circuit for each in sources], **options)
+        specs = [prepared(opened, each, options) for each in sources]
+        submitted = _submitted(opened, specs, sources)
         opened.pick_up = f"watch --batch {submitted.id}"
         names = [each.name for each in sources]
         if no_wait:
