@@ -27,7 +27,6 @@ from qdispatch.model import (
 )
 from qdispatch.options import SubmitOptions
 from qdispatch.steps import Flow
-from qdispatch.targets import TargetList
 
 __all__ = ["ADDRESS_VARIABLE", "DEFAULT_ADDRESS", "Client"]
 
@@ -262,7 +261,7 @@ class Client:
         """
         self._run(operations.delete_job(self._calls, job_id))
 
-    def targets(self) -> TargetList:
+    def targets(self) -> list[TargetInfo]:
         """The simulators that the server offers, with their load."""
         return self._run(operations.targets(self._calls))
 

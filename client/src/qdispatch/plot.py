@@ -112,9 +112,9 @@ def save(
         QDispatchError: See `plot_result`; or there is no such format, or the
             file cannot be written.
     """
-    axes = plot_result(result, kind=kind)
+    figure: Any = plot_result(result, kind=kind).figure
     try:
-        axes.figure.savefig(path, dpi=dpi)
+        figure.savefig(path, dpi=dpi)
     except (OSError, ValueError) as error:
         raise QDispatchError(f"the picture cannot be written to {path}: {error}") from error
 

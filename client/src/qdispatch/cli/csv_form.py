@@ -49,9 +49,9 @@ def _rows(point: PointResult, kind: ResultType, labels: list[str]) -> Iterator[_
         yield from _plain(kind, zip(_states(values.n_qubits), values, strict=True))
     else:
         state = point.statevector
-        for label, value in zip(_states(state.n_qubits), state, strict=True):
-            yield "statevector.real", label, value.real, ""
-            yield "statevector.imag", label, value.imag, ""
+        for label, amplitude in zip(_states(state.n_qubits), state, strict=True):
+            yield "statevector.real", label, amplitude.real, ""
+            yield "statevector.imag", label, amplitude.imag, ""
 
 
 def _plain(kind: ResultType, pairs: Iterable[tuple[object, object]]) -> Iterator[_Row]:

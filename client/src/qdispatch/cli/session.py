@@ -119,8 +119,12 @@ def session(address: str | None, *, as_json: bool = False) -> Iterator[Session]:
     except QDispatchError as error:
         code = code_of(error)
         message = _with_advice(str(error), code, opened)
-        document = {"type": type(error).__name__, "message": str(error)}
-        document |= {"field": getattr(error, "field", "") or None, "exit_code": int(code)}
+        document: Document = {
+            "type": type(error).__name__,
+            "message": str(error),
+            "field": getattr(error, "field", "") or None,
+            "exit_code": int(code),
+        }
         opened.complain(message, document)
         raise typer.Exit(code) from error
     except KeyboardInterrupt as error:

@@ -82,7 +82,8 @@ def observable_of(text: str) -> PauliSum:
     Raises:
         InputError: It is none of these.
     """
-    terms, at = [], 0
+    terms: list[PauliTerm] = []
+    at = 0
     while at < len(text):
         match = _TERM.match(text, at)
         if match is None or (terms and not match["sign"]):
