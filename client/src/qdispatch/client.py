@@ -24,6 +24,7 @@ from qdispatch.model import (
     JobStatus,
     JobUpdate,
     Result,
+    TargetInfo,
 )
 from qdispatch.options import SubmitOptions
 from qdispatch.steps import Flow
