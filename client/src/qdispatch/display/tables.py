@@ -203,14 +203,18 @@ _KINDS: Final[Mapping[ResultType, Callable[[PointResult], Part]]] = {
 }
 
 
+# What is shown of a sweep if it is there; else a distribution.
+_SWEPT: Final = {ResultType.EXPVAL: "expectation values", ResultType.VARIANCE: "variances"}
+
+
 def _sweep(result: JobResult) -> Grid:
     """A row per point: its parameters, and what is most worth seeing."""
-    names = tuple(result.parameters)
-    heads, row = _columns(result)
+    names, kind = tuple(result.parameters), _swept(result)
+    heads, row = _columns(result, kind)
     shown = range(min(len(result), MOST_POINTS))
     more = len(result) - MOST_POINTS
     return Grid(
-        title=f"sweep of {len(result):,} points",
+        title=f"sweep of {len(result):,} points: {_SWEPT.get(kind, 'probabilities')}",
         heads=("point", *names, *heads),
         rows=tuple(
             (str(k), *(words.plain(result.parameters[each][k]) for each in names), *row(result[k]))
@@ -220,20 +224,27 @@ def _sweep(result: JobResult) -> Grid:
     )
 
 
-def _columns(result: JobResult) -> tuple[tuple[str, ...], Callable[[PointResult], Sequence[str]]]:
-    spec = result.info.spec
-    if ResultType.EXPVAL in spec.result_types:
-        heads = tuple(words.shortened(words.observable(each), 18) for each in spec.observables)
-        return heads[:_MOST_COLUMNS], lambda point: [
+def _swept(result: JobResult) -> ResultType:
+    """The result type that a sweep is shown by."""
+    asked = result.info.spec.result_types
+    return next((kind for kind in _SWEPT if kind in asked), asked[0])
+
+
+def _columns(
+    result: JobResult, kind: ResultType
+) -> tuple[tuple[str, ...], Callable[[PointResult], Sequence[str]]]:
+    labels = [words.shortened(words.observable(each), 18) for each in result.info.spec.observables][
+        :_MOST_COLUMNS
+    ]
+    if kind is ResultType.EXPVAL:
+        return tuple(labels), lambda point: [
             words.with_error(value, error)
-            for value, error in zip(point.expval, point.standard_errors, strict=True)
-        ][:_MOST_COLUMNS]
-    if ResultType.VARIANCE in spec.result_types:
-        heads = tuple(words.shortened(words.observable(each), 18) for each in spec.observables)
-        return heads[:_MOST_COLUMNS], lambda point: [
-            words.number(value) for value in point.variance
-        ][:_MOST_COLUMNS]
-    kind = spec.result_types[0]
+            for _, value, error in zip(labels, point.expval, point.standard_errors, strict=False)
+        ]
+    if kind is ResultType.VARIANCE:
+        return tuple(labels), lambda point: [
+            words.number(value) for _, value in zip(labels, point.variance, strict=False)
+        ]
     outcomes = leading_outcomes(result, kind, _MOST_COLUMNS)
 
     def shares(point: PointResult) -> list[str]:
