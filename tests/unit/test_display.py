@@ -159,6 +159,8 @@ def test_what_is_expected_of_a_job() -> None:
     assert words.estimate(SOON, NOW) == "in 12 s (8 s to 2 min 10 s)"
     assert words.estimate(SOON, NOW + timedelta(seconds=60)) == "any moment, within 1 min 10 s"
     assert words.estimate(SOON, NOW + timedelta(hours=1)) == "any moment"
+    late = Estimate(lower=NOW, expected=SOON.expected, upper=NOW + timedelta(days=200))
+    assert words.estimate(late, NOW) == "in 12 s, or much later"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from qdispatch.model import Estimate, JobSpec, PauliSum, PauliTerm
 
 _UNITS_S: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
+# How many times as late as expected the upper figure may be, to be of use.
+_VAGUE: Final = 30
+
 
 def duration(seconds: float) -> str:
     """A duration with its two largest units: "2 min 5 s"."""
@@ -86,12 +89,17 @@ def estimate(each: Estimate, now: datetime) -> str:
     if expected <= 0:
         # It takes longer than most; only the upper figure still says something.
         return f"any moment, within {_rough(upper)}" if upper > 0 else "any moment"
+    if upper > _VAGUE * expected + 60:
+        # Of a target that has run few jobs like it, nothing but the middle is worth saying.
+        return f"in {_rough(expected)}, or much later"
     return f"in {_rough(expected)} ({_rough(lower)} to {_rough(upper)})"
 
 
 def _rough(seconds: float) -> str:
     """A duration that is known roughly: no more than whole seconds, if there are some."""
-    return duration(round(seconds)) if seconds >= 1 else f"{max(seconds, 0):.1f} s"
+    if seconds >= 1:
+        return duration(round(seconds))
+    return f"{seconds:.1f} s" if seconds >= 0.05 else "now"
 
 
 def utc_now() -> datetime:
