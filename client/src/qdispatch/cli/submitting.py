@@ -224,13 +224,12 @@ def _run_batch(
     from qdispatch.cli.documents import batch_document, job_document, points_document
 
     ended = {job.id: job for job in _with_bar(opened, submitted, timeout_s)}
-    jobs = [ended[each] for each in submitted.job_ids]
-    results = [job.result() if job.info.status is JobStatus.FINISHED else None for job in jobs]
-    infos = [
-        job.info if result is None else result.info
-        for job, result in zip(jobs, results, strict=True)
+    rows = [
+        (name, *_outcome(ended[job_id]))
+        for name, job_id in zip(names, submitted.job_ids, strict=True)
+        # One that was deleted meanwhile has nothing to tell.
+        if job_id in ended
     ]
-    rows = list(zip(names, infos, results, strict=True))
     documents: list[dict[str, Any]] = [
         {
             "file": name,
@@ -241,8 +240,16 @@ def _run_batch(
     ]
     summary = submitted.status()
     opened.show(_table(rows, summary), {"batch": batch_document(summary), "jobs": documents})
-    if any(info.status is not JobStatus.FINISHED for info in infos):
+    if summary.finished < summary.size:
         opened.code = Exit.ENDED
+
+
+def _outcome(job: Job) -> tuple[JobInfo, JobResult | None]:
+    """A job that has ended, with its result if it has one."""
+    if job.info.status is not JobStatus.FINISHED:
+        return job.info, None
+    result = job.result()
+    return result.info, result
 
 
 def _with_bar(opened: Session, submitted: Batch, timeout_s: float | None) -> Iterable[Job]:
