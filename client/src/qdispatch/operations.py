@@ -26,10 +26,10 @@ from qdispatch.model import (
     JobInfo,
     JobSpec,
     Result,
-    TargetInfo,
 )
 from qdispatch.results_codec import decode_result, decode_whole_job
 from qdispatch.steps import Emit, Flow
+from qdispatch.targets import TargetList
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.watch_codec import decode_batch, encode_filter
 
@@ -152,10 +152,10 @@ def delete_job(calls: Calls, job_id: str) -> Flow[None]:
     yield from calls.unary("DeleteJob", pb.DeleteJobRequest(id=job_id))
 
 
-def targets(calls: Calls) -> Flow[list[TargetInfo]]:
+def targets(calls: Calls) -> Flow[TargetList]:
     """Lists the targets."""
     answer: pb.ListTargetsResponse = yield from calls.unary("ListTargets", pb.ListTargetsRequest())
-    return list(map(decode_target, answer.targets))
+    return TargetList(map(decode_target, answer.targets))
 
 
 def _encoded(spec: JobSpec, field: str = "") -> pb.JobSpec:

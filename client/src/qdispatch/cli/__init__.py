@@ -1,0 +1,21 @@
+"""The command ``qdispatch``."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Runs the command; see `qdispatch.cli.exits.Exit` for what it returns."""
+    try:
+        import rich  # noqa: F401
+        import typer  # noqa: F401
+    except ImportError as error:
+        sys.stderr.write(
+            f"The command qdispatch needs {error.name}, which is not installed.\n"
+            "Install the client with its command line: pip install 'qdispatch[cli]'\n"
+        )
+        return 2
+    from qdispatch.cli.app import run
+
+    return run()
