@@ -11,8 +11,8 @@ from qdispatch.circuits import CustomCircuit
 from qdispatch.circuits.custom import describe
 from qdispatch.errors import CircuitError, InvalidJobError, QDispatchError
 from qdispatch.model import JobSpec
-from qdispatch.preparation import prepare
 from qdispatch.points import points_of
+from qdispatch.preparation import prepare
 
 CIRCUIT = CustomCircuit(
     program="input float[64] b; input float[64] a; qubit q; rx(a) q; rz(b) q;",
