@@ -5,6 +5,7 @@
 #   worker   celery -A tasks worker -Q aer -n aer@%h
 #   sweep    python -m tasks.sweep
 #   flower   celery -A tasks flower
+#   page     python -m page
 #   migrate  python -m app migrate
 
 FROM python:3.11-slim-bookworm AS builder
@@ -27,6 +28,7 @@ COPY pyproject.toml README.md ./
 COPY app ./app
 COPY tasks ./tasks
 COPY rpc ./rpc
+COPY page ./page
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --no-deps .
 

@@ -16,8 +16,8 @@ PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<
 
 # -- use
 
-run: $(READY)  ## Start the service and run three jobs; EXIT=1 stops afterwards.
-	$(BIN)/python -m app up $(if $(FLOWER),--flower) --run "$(BIN)/python examples/three_frameworks.py" $(if $(EXIT),--exit)
+run: $(READY)  ## Start the service and run three jobs; EXIT=1 stops afterwards, FLOWER=1 and PAGE=1 add to it.
+	$(BIN)/python -m app up $(if $(FLOWER),--flower) $(if $(PAGE),--page) --run "$(BIN)/python examples/three_frameworks.py" $(if $(EXIT),--exit)
 
 install: $(READY)
 

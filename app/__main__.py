@@ -42,12 +42,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT",
         help="start the dashboard too (default address: %(const)s)",
     )
+    up.add_argument("--page", action="store_true", help="start the page to look at jobs too")
     _add_run(up)
     up.set_defaults(command=_up)
 
     ready = commands.add_parser("ready", help="wait until every target has a worker")
+    ready.add_argument("--page", action="store_true", help="wait for the page as well")
     _add_run(ready)
     ready.set_defaults(command=_ready)
+
+    page = commands.add_parser("page", help="start the page to look at jobs, until Ctrl-C")
+    page.set_defaults(command=_page)
 
     schema = commands.add_parser("migrate", help="bring the database to the current schema")
     schema.set_defaults(command=_migrate)
@@ -68,15 +73,28 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _up(options: argparse.Namespace) -> int:
     from app.up import up
 
-    return up(load_settings(), flower=options.flower, run=options.run, leave=options.exit)
+    return up(
+        load_settings(),
+        flower=options.flower,
+        page=options.page,
+        run=options.run,
+        leave=options.exit,
+    )
+
+
+def _page(_options: argparse.Namespace) -> int:
+    # A process of its own, which this one becomes: app imports nothing above it.
+    os.execv(sys.executable, [sys.executable, "-m", "page"])  # noqa: S606 - no shell is meant
 
 
 def _ready(options: argparse.Namespace) -> int:
-    from app.up import wait_until_ready
+    from app.up import wait_for_page, wait_until_ready
 
     settings = load_settings()
     targets = wait_until_ready(settings)
     _say(f"ready on {settings.server.address}: {', '.join(map(_describe, targets))}")
+    if options.page:
+        _say(f"page on {wait_for_page(settings)}")
     code = 0
     if options.run:
         environment = os.environ | {ADDRESS_VARIABLE: settings.server.address}

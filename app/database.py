@@ -64,12 +64,13 @@ def migrate(settings: Settings, revision: str = "head") -> None:
         engine.dispose()
 
 
-def open_store(settings: Settings, *, patience_s: float = 0.0) -> Store:
+def open_store(settings: Settings, *, patience_s: float = 0.0, read_only: bool = False) -> Store:
     """The store of a migrated database.
 
     Args:
         settings: Where it is.
         patience_s: How long to wait for a database that is away, in seconds.
+        read_only: Whether the database is to refuse every change.
 
     Raises:
         SettingsError: The database was never migrated, or is of an older version.
@@ -78,7 +79,7 @@ def open_store(settings: Settings, *, patience_s: float = 0.0) -> Store:
     _hush_alembic()
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-    store = Store(make_engine(settings.database))
+    store = Store(make_engine(settings.database, read_only=read_only))
     until = time.monotonic() + patience_s
     try:
         while True:

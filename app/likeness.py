@@ -16,7 +16,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeAlias
+
+_Axes: TypeAlias = tuple[float, float, float, float]
 
 # Runs that an estimate is made from.
 _NEAREST: Final = 30
@@ -40,7 +42,7 @@ class Load:
     """0, for a job without a sweep, counts as 1."""
 
     @cached_property
-    def axes(self) -> tuple[float, float, float, float]:
+    def axes(self) -> _Axes:
         """The place among all jobs: qubits, and log2 of depth, shots and points.
 
         Rounded to half a step, so that jobs of about the same load share it.
@@ -111,12 +113,12 @@ class History:
 
     def __init__(self, runs: Sequence[PastRun], *, limit_s: float = LONGEST_S) -> None:
         self._limit_s = min(limit_s, LONGEST_S)
-        self._runs: defaultdict[tuple[float, ...], list[float]] = defaultdict(list)
+        self._runs: defaultdict[_Axes, list[float]] = defaultdict(list)
         for run in runs:
             at = self._runs[run.load.axes]
             if len(at) < _NEAREST:
                 at.append(max(run.run_s, _SHORTEST_S))
-        self._known: dict[tuple[float, ...], Spread | None] = {}
+        self._known: dict[_Axes, Spread | None] = {}
 
     def run_s(self, load: Load) -> Spread | None:
         """How long a job will run; None without any history."""
@@ -125,7 +127,7 @@ class History:
             self._known[axes] = self._spread(axes) if self._runs else None
         return self._known[axes]
 
-    def _spread(self, axes: tuple[float, ...]) -> Spread:
+    def _spread(self, axes: _Axes) -> Spread:
         near = self._nearest(axes)
         closest = near[0].distance
         weights = [4.0 ** (closest - each.distance) for each in near]
@@ -150,8 +152,13 @@ class History:
     def _limited(self, run_s: float) -> float:
         return min(run_s, self._limit_s)
 
-    def _nearest(self, axes: tuple[float, ...]) -> list[_Neighbour]:
-        distances = ((_distance(axes, place), place) for place in self._runs)
+    def _nearest(self, axes: _Axes) -> list[_Neighbour]:
+        n_qubits, depth, shots, points = axes
+        # Written out: with a long history and a long queue this is what takes the time.
+        distances = [
+            (abs(n_qubits - q) + abs(depth - d) + abs(shots - s) + abs(points - p), (q, d, s, p))
+            for q, d, s, p in self._runs
+        ]
         near: list[_Neighbour] = []
         for distance, place in heapq.nsmallest(_NEAREST, distances):
             steps = [ours - theirs for ours, theirs in zip(axes, place, strict=True)]
@@ -180,10 +187,6 @@ class _Neighbour:
     lower: float
     expected: float
     upper: float
-
-
-def _distance(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    return sum(abs(mine - theirs) for mine, theirs in zip(one, other, strict=True))
 
 
 def _quantile(values: Sequence[float], weights: Sequence[float], part: float) -> float:

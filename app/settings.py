@@ -84,6 +84,25 @@ class HistorySettings(_Section):
     max_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(0)
 
 
+class PageSettings(_Section):
+    """The page to look at jobs."""
+
+    address: str = "127.0.0.1:5556"
+    hosts: tuple[str, ...] = ("localhost",)
+
+    @property
+    def listens_on(self) -> tuple[str, int]:
+        """Host and port of the address.
+
+        Raises:
+            SettingsError: It is not HOST:PORT.
+        """
+        host, _, port = self.address.rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and int(port) < 2**16):
+            raise SettingsError(f"page.address is {self.address!r}; write it as 127.0.0.1:5556")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 class MachineSettings(_Section):
     """What this machine bears."""
 
@@ -131,6 +150,7 @@ class Settings(BaseSettings):
     jobs: JobSettings = JobSettings()
     history: HistorySettings = HistorySettings()
     machine: MachineSettings = MachineSettings()
+    page: PageSettings = PageSettings()
     targets: Annotated[dict[str, TargetSettings], Field(min_length=1)]
 
     @classmethod

@@ -64,11 +64,12 @@ _ABANDONED = (
 )
 
 
-def make_engine(url: str) -> sa.Engine:
+def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     """An engine for SQLite (a file, in WAL mode) or PostgreSQL.
 
     Args:
         url: SQLAlchemy's URL.
+        read_only: Whether the database is to refuse every change.
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(
@@ -76,7 +77,10 @@ def make_engine(url: str) -> sa.Engine:
         )
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
+        if read_only:
+            sa.event.listen(engine, "connect", _forbid_sqlite_to_write)
         return engine
+    session = (*_ABANDONED, *(["default_transaction_read_only=on"] if read_only else []))
     return sa.create_engine(
         url,
         pool_timeout=CONNECT_TIMEOUT_S,
@@ -84,7 +88,7 @@ def make_engine(url: str) -> sa.Engine:
             "connect_timeout": CONNECT_TIMEOUT_S,
             # In another zone, the first and the last moments of the calendar
             # would come back in years that Python does not have.
-            "options": "-c timezone=utc " + " ".join(f"-c {each}" for each in _ABANDONED),
+            "options": "-c timezone=utc " + " ".join(f"-c {each}" for each in session),
         },
     )
 
@@ -95,6 +99,10 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _forbid_sqlite_to_write(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

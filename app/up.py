@@ -9,6 +9,8 @@ import socket
 import sys
 import time
 from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
 import honcho.manager
@@ -40,12 +42,13 @@ class _Child(Process):  # type: ignore[misc]
         super().run(events, ignore_signals)
 
 
-def up(settings: Settings, *, flower: str | None, run: str | None, leave: bool) -> int:
+def up(settings: Settings, *, flower: str | None, page: bool, run: str | None, leave: bool) -> int:
     """Starts everything, and stops everything when one of it ends.
 
     Args:
         settings: What to start.
         flower: HOST:PORT for the dashboard, or None for none.
+        page: Whether the page to look at jobs is started too.
         run: A command to run once all is ready, with QDISPATCH_ADDRESS set.
         leave: Whether to stop when ``run`` has ended.
 
@@ -69,7 +72,9 @@ def up(settings: Settings, *, flower: str | None, run: str | None, leave: bool) 
     if flower:
         host, _, port = flower.rpartition(":")
         add("flower", [*python, *_flower(host or "127.0.0.1", port)])
-    ready = [*python, "app", "ready"]
+    if page:
+        add("page", [*python, "page"])
+    ready = [*python, "app", "ready", *(["--page"] if page else [])]
     if run:
         ready += ["--run", run]
     if leave:
@@ -133,3 +138,31 @@ def wait_until_ready(settings: Settings) -> list[TargetInfo]:
                 waited_for = ", ".join(missing) or "the server"
                 raise QDispatchError(f"not ready after {_READY_S:g} s: {waited_for}")
             time.sleep(_POLL_S)
+
+
+def wait_for_page(settings: Settings) -> str:
+    """Waits until the page answers; returns its address for a browser.
+
+    Raises:
+        QDispatchError: That took too long.
+    """
+    host, port = settings.page.listens_on
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - to tell, not to listen
+    name = everywhere.get(host, f"[{host}]" if ":" in host else host)
+    until = time.monotonic() + _READY_S
+    while not _page_answers(name, port):
+        if time.monotonic() > until:
+            raise QDispatchError(f"the page does not answer after {_READY_S:g} s")
+        time.sleep(_POLL_S)
+    return f"http://{name}:{port}"
+
+
+def _page_answers(host: str, port: int) -> bool:
+    connection = HTTPConnection(host.strip("[]"), port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from tasks.formula import Param
 
 #: Name -> (number of parameters, number of qubits) of every gate that a
 #: circuit may hold. All other gates are expanded by the parser. Matrices are
@@ -35,7 +38,8 @@ class Gate:
 
     name: str
     qubits: tuple[int, ...]
-    params: tuple[float, ...] = ()
+    params: tuple[Param, ...] = ()
+    """Numbers in what a simulator is given; formulas only before it is bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +153,15 @@ class Circuit:
         n_clbits: Declared classical bits; an outcome has this many.
         ops: What happens, in order. Barriers are dropped.
         global_phase: In radians.
+        parameters: The inputs that the program declares, in order. A
+            simulator is given bound circuits only, which have none.
     """
 
     n_qubits: int
     n_clbits: int
     ops: tuple[Op, ...]
-    global_phase: float = 0.0
+    global_phase: Param = 0.0
+    parameters: tuple[str, ...] = ()
     terminal: Mapping[int, int] | None = field(init=False, default=None)
     """Classical bit -> qubit measured into it at the end, if the circuit is
     static: gates, then measurements that nothing comes after. None if it is
@@ -162,6 +169,17 @@ class Circuit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terminal", _terminal_measurements(self.ops))
+
+    def bound(self, ops: tuple[Op, ...], global_phase: Param) -> Circuit:
+        """The same circuit with numbers in place of its formulas.
+
+        Which measurements are terminal does not depend on them, so it is not
+        worked out again.
+        """
+        made = copy(self)
+        for name, value in (("ops", ops), ("global_phase", global_phase), ("parameters", ())):
+            object.__setattr__(made, name, value)
+        return made
 
     def gates(self) -> Iterator[Gate]:
         """All gates of a static circuit, in order."""

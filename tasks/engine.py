@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
@@ -48,7 +48,7 @@ class EngineError(QDispatchError):
     """No engine can be had."""
 
 
-class ImpatientError(EngineError):
+class ImpatientError(QDispatchError):
     """None was to be had for as long as there was patience."""
 
 
@@ -63,6 +63,13 @@ class Signal(Enum):
     """Somebody wants this slot to look at its job."""
     TIMEOUT = "timeout"
     """Nothing happened for as long as was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """The engine tells how far its sweep is, and works on."""
+
+    points_done: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +105,10 @@ class Exited:
             name = signal.Signals(self.signal).name if known else f"signal {self.signal}"
             return f"killed by {name}"
         return f"exit code {self.code}"
+
+
+#: What a wait for an engine may end with.
+Event: TypeAlias = Finished | Failed | Exited | Signal | OverMemory | Progress
 
 
 class _Waiting:
@@ -161,14 +172,9 @@ class Engine:
         if self._data is not None:
             return
         if self._control is not None:
-            try:
+            # If the fork server has died since, the worker starts another.
+            with suppress(EngineError):
                 self._spawn(self._control, patience)
-            except ImpatientError:
-                raise
-            except EngineError:
-                # It has died since; the worker starts another.
-                self._disconnect()
-            else:
                 return
         self._control = self._connect(patience)
         self._spawn(self._control, patience)
@@ -190,21 +196,21 @@ class Engine:
         self._before_bytes = self._peak_bytes = resident_bytes(self._pid)
         self._kernel_kills.note()
 
-    def wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal | OverMemory:
+    def wait(self, timeout_s: float) -> Event:
         """Waits for the outcome of the job that was given, or for something else."""
         until = time.monotonic() + timeout_s
         while True:
             left = max(0.0, until - time.monotonic())
             event = self._wait(min(left, _LOOK_S))
-            if event is not Signal.TIMEOUT:
-                return event
-            over = self._over_memory()
+            goes_on = event is Signal.TIMEOUT or isinstance(event, Progress)
+            # However much an engine has to tell, its memory is looked at.
+            over = self._over_memory() if goes_on else None
             if over is not None:
                 return over
-            if time.monotonic() >= until:
-                return Signal.TIMEOUT
+            if event is not Signal.TIMEOUT or time.monotonic() >= until:
+                return event
 
-    def _wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal:
+    def _wait(self, timeout_s: float) -> Event:
         control = self._control
         watched: list[Connection | socket.socket | int]
         watched = [self._pipe, self._wake, self._process, *([control] if control else [])]
@@ -271,20 +277,18 @@ class Engine:
 
     def _spawn(self, control: socket.socket, patience: Patience) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with theirs:
-                socket.send_fds(control, [SPAWN], [theirs.fileno()])
-            waiting = _Waiting(_START_S, patience)
-            self._pid = self._heard(control, "spawned", waiting)["spawned"]
-            self._process = os.pidfd_open(self._pid)
-        except OSError as error:
-            ours.close()
-            self._disconnect()
-            raise EngineError("the fork server went away") from error
-        except EngineError:
-            ours.close()
-            self._disconnect()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self._disconnect)
+            undo.callback(ours.close)
+            try:
+                with theirs:
+                    socket.send_fds(control, [SPAWN], [theirs.fileno()])
+                waiting = _Waiting(_START_S, patience)
+                self._pid = self._heard(control, "spawned", waiting)["spawned"]
+                self._process = os.pidfd_open(self._pid)
+            except OSError as error:
+                raise EngineError("the fork server went away") from error
+            undo.pop_all()
         self._data = Connection(ours.detach())
 
     def _read_exit(self) -> Exited:
@@ -340,8 +344,10 @@ class Engine:
             self._control = None
 
 
-def _read_answer(pipe: Connection) -> Finished | Failed:
+def _read_answer(pipe: Connection) -> Finished | Failed | Progress:
     header: dict[str, Any] = json.loads(pipe.recv_bytes())
+    if "progress" in header:
+        return Progress(points_done=header["progress"])
     known = {
         "simulator_version": header["simulator_version"],
         "peak_memory_bytes": header["peak_memory_bytes"],

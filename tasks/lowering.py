@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from tasks.circuit import (
     Operation,
     Reset,
 )
+from tasks.formula import Formula, Param
 from tasks.simulators import SimulationError
 
 #: What one program may grow to when its gates are expanded and its loops
@@ -42,7 +43,7 @@ class Expansion:
     """What a gate comes down to, on qubits 0 to n - 1 of its own."""
 
     gates: tuple[Gate, ...]
-    phase: float
+    phase: Param
 
 
 def invalid(message: str) -> SimulationError:
@@ -56,7 +57,12 @@ def unsupported(message: str) -> SimulationError:
     return SimulationError(ErrorKind.UNSUPPORTED, message)
 
 
-def neutral(name: str, params: Sequence[float], qubits: tuple[int, ...]) -> Gate | None:
+def needs_number(what: str, formula: Formula) -> SimulationError:
+    """An error where a formula cannot stand."""
+    return unsupported(f"{what} needs a number, and {formula.names()[0]} is an input")
+
+
+def neutral(name: str, params: Sequence[Param], qubits: tuple[int, ...]) -> Gate | None:
     """The neutral gate of that standard name, or None if it has to be expanded.
 
     Raises:
@@ -74,11 +80,15 @@ def neutral(name: str, params: Sequence[float], qubits: tuple[int, ...]) -> Gate
     return Gate(name, qubits, checked(name, params))
 
 
-def checked(name: str, params: Iterable[Any]) -> tuple[float, ...]:
-    """The parameters as finite numbers."""
+def checked(name: str, params: Sequence[Any]) -> tuple[Param, ...]:
+    """The parameters as finite numbers, or as formulas."""
     try:
         numbers = tuple(map(float, params))
     except TypeError as error:
+        if any(isinstance(each, Formula) for each in params):
+            return tuple(
+                each if isinstance(each, Formula) else checked(name, [each])[0] for each in params
+            )
         raise invalid(f"a parameter of gate {name} is not a number: {error}") from error
     if not all(map(math.isfinite, numbers)):
         raise invalid(f"a parameter of gate {name} is not a finite number")
@@ -86,9 +96,14 @@ def checked(name: str, params: Iterable[Any]) -> tuple[float, ...]:
 
 
 class Expander:
-    """Expands Qiskit's gates into neutral ones, each distinct gate once."""
+    """Expands Qiskit's gates into neutral ones, each distinct gate once.
 
-    def __init__(self) -> None:
+    Args:
+        number: Makes a parameter of what Qiskit has as one.
+    """
+
+    def __init__(self, number: Callable[[Any], Param] = float) -> None:
+        self._number = number
         self._expansions: dict[object, Expansion] = {}
         self._sizes: dict[object, int] = {}
 
@@ -130,15 +145,18 @@ class Expander:
         definition = _definition(gate)
         index = {bit: place for place, bit in enumerate(definition.qubits)}
         gates: list[Gate] = []
-        phase = float(definition.global_phase)
+        phase = self._number(definition.global_phase)
         for each in definition.data:
             phase += self.lower(each, tuple(index[bit] for bit in each.qubits), gates)
         return Expansion(tuple(gates), phase)
 
-    def lower(self, instruction: Any, qubits: tuple[int, ...], into: list[Gate]) -> float:
+    def lower(self, instruction: Any, qubits: tuple[int, ...], into: list[Gate]) -> Param:
         """Appends what an instruction comes down to; returns its global phase."""
         if instruction.is_standard_gate():
-            gate = neutral(instruction.name, instruction.params, qubits)
+            params = instruction.params
+            if self._number is not float:
+                params = [self._number(each) for each in params]
+            gate = neutral(instruction.name, params, qubits)
             if gate is not None:
                 into.append(gate)
                 return 0.0
@@ -197,7 +215,7 @@ class _CircuitLowering:
         self._qubits = {bit: place for place, bit in enumerate(source.qubits)}
         self._clbits = {bit: place for place, bit in enumerate(source.clbits)}
         self._expander = Expander()
-        self._phase = float(source.global_phase)
+        self._phase: Param = float(source.global_phase)
 
     def lower(self) -> Circuit:
         ops = self._block(self._source.data, self._qubits, self._clbits)

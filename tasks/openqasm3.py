@@ -24,8 +24,9 @@ from tasks.circuit import (
     Reset,
     Store,
 )
-from tasks.lowering import MAX_OPERATIONS, Expansion, checked, neutral, unsupported
-from tasks.openqasm3_gates import Definition, Library, modify, phase_gate
+from tasks.formula import Formula, Input, Param, total
+from tasks.lowering import MAX_OPERATIONS, Expansion, checked, needs_number, neutral, unsupported
+from tasks.openqasm3_gates import Definition, Library, Modifiers
 from tasks.openqasm3_tree import IDLE, UNSUPPORTED, tree
 from tasks.openqasm3_values import (
     CONSTANTS,
@@ -36,6 +37,7 @@ from tasks.openqasm3_values import (
     at,
     fail,
     method_name,
+    type_name,
 )
 from tasks.simulators import SimulationError
 
@@ -68,6 +70,8 @@ class Reader:
         self._library = Library(self._run_body)
         self._ops: list[Op] = []
         self._phase = 0.0
+        self._open_phases: list[Formula] = []
+        self._inputs: list[str] = []
         self._steps = 0
         self._ended = False
 
@@ -78,7 +82,8 @@ class Reader:
             n_qubits=self._n_qubits,
             n_clbits=self._n_clbits,
             ops=tuple(self._ops),
-            global_phase=self._phase,
+            global_phase=total(self._phase, self._open_phases),
+            parameters=tuple(self._inputs),
         )
 
     def _block(self, statements: Sequence[Any]) -> None:
@@ -189,6 +194,8 @@ class Reader:
 
     def _constant_declaration(self, node: Any) -> None:
         value = self._values.value(node.init_expression)
+        if isinstance(value, Formula):
+            raise needs_number(f"{at(node)}constant {node.identifier.name!r}", value)
         if not isinstance(value, int | float):
             fail(node, f"constant {node.identifier.name!r} is not a number")
         if type(node.type).__name__ in {"FloatType", "AngleType"}:
@@ -200,7 +207,15 @@ class Reader:
             node.init_expression = None
             self._classical_declaration(node)
             return
-        fail(node, f"input {node.identifier.name!r} has no value; bind it before submitting")
+        name, kind = node.identifier.name, type_name(node.type)
+        if kind not in {"float", "angle"}:
+            raise unsupported(
+                f"{at(node)}an input of type {kind} is not supported; float and angle are"
+            )
+        if len(self._scopes) > 1 or name in CONSTANTS:
+            fail(node, f"input {name!r} is not at the top level, or has the name of a constant")
+        self._bind(node, name, Input(name))
+        self._inputs.append(name)
 
     def _alias_statement(self, node: Any) -> None:
         self._bind(node, node.target.name, self._values.value(node.value))
@@ -212,14 +227,8 @@ class Reader:
 
     def _quantum_gate(self, node: Any) -> None:
         name = node.name.name
-        params = checked(name, [self._values.number(each) for each in node.arguments])
-        modifiers = tuple(
-            (
-                each.modifier.name,
-                1.0 if each.argument is None else self._values.number(each.argument),
-            )
-            for each in node.modifiers
-        )
+        params = checked(name, [self._values.param(each) for each in node.arguments])
+        modifiers = self._modifiers(node)
         targets = list(self._broadcast(node))
         self._step(node, len(targets))
         if not modifiers and self._library.is_direct(name, len(params), len(node.qubits)):
@@ -232,52 +241,45 @@ class Reader:
         self._apply(node, expansion, targets)
 
     def _quantum_phase(self, node: Any) -> None:
-        angle = checked("gphase", [self._values.number(node.argument)])[0]
-        gate: Any = None
-        for each in reversed(node.modifiers):
-            modifier = each.modifier.name
-            argument = 1.0 if each.argument is None else self._values.number(each.argument)
-            if gate is not None:
-                gate = modify(gate, modifier, argument)
-            elif modifier == "inv":
-                angle = -angle
-            elif modifier == "pow":
-                angle *= argument
-            else:
-                gate = phase_gate(angle, on_zero=modifier == "negctrl")
-                if argument > 1:
-                    gate = modify(gate, modifier, argument - 1)
-        if gate is None:
-            self._phase += angle
-            return
-        if len(node.qubits) != gate.num_qubits:
-            fail(node, f"gphase needs {gate.num_qubits} qubits here, not {len(node.qubits)}")
-        self._apply(node, self._library.modified(gate), list(self._broadcast(node)))
+        angle = checked("gphase", [self._values.param(node.argument)])[0]
+        expansion = self._library.phase(node, angle, self._modifiers(node))
+        self._apply(node, expansion, list(self._broadcast(node)))
+
+    def _modifiers(self, node: Any) -> Modifiers:
+        found = []
+        for each in node.modifiers:
+            name, argument = each.modifier.name, each.argument
+            value = 1.0 if argument is None else self._values.number(argument, name)
+            found.append((name, value))
+        return tuple(found)
 
     def _apply(self, node: Any, expansion: Expansion, targets: Sequence[tuple[int, ...]]) -> None:
         self._step(node, len(expansion.gates) * len(targets))
         for qubits in targets:
-            self._phase += expansion.phase
+            if isinstance(expansion.phase, Formula):
+                self._open_phases.append(expansion.phase)
+            else:
+                self._phase += expansion.phase
             self._ops.extend(
                 Gate(gate.name, tuple(qubits[local] for local in gate.qubits), gate.params)
                 for gate in expansion.gates
             )
 
-    def _run_body(self, definition: Definition, params: tuple[float, ...]) -> Expansion:
+    def _run_body(self, definition: Definition, params: tuple[Param, ...]) -> Expansion:
         """Runs the body of a gate on qubits 0 to n - 1."""
         names: dict[str, Any] = dict(zip(definition.params, params, strict=True))
         for place, qubit in enumerate(definition.qubits):
             names[qubit] = Qubits((place,), is_register=False)
-        # Of what is around it, a gate sees constants only.
-        constants = {k: v for k, v in self._scopes[0].items() if isinstance(v, int | float)}
-        outer = self._ops, self._phase, self._scopes
-        self._ops, self._phase, self._scopes = [], 0.0, [constants, names]
+        # Of what is around it, a gate sees constants and inputs only.
+        numbers = {k: v for k, v in self._scopes[0].items() if isinstance(v, int | float | Formula)}
+        outer = self._ops, self._phase, self._open_phases, self._scopes
+        self._ops, self._phase, self._open_phases, self._scopes = [], 0.0, [], [numbers, names]
         try:
             self._block(definition.body)
             gates = tuple(each for each in self._ops if isinstance(each, Gate))
-            return Expansion(gates, self._phase)
+            return Expansion(gates, total(self._phase, self._open_phases))
         finally:
-            self._ops, self._phase, self._scopes = outer
+            self._ops, self._phase, self._open_phases, self._scopes = outer
 
     def _broadcast(self, node: Any) -> Iterator[tuple[int, ...]]:
         operands = [self._qubits(each) for each in node.qubits]

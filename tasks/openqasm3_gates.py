@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, TypeAlias
 
 from tasks.circuit import GATES, Gate
+from tasks.formula import Param
 from tasks.lowering import (
     ALIASES,
     MAX_OPERATIONS,
@@ -17,6 +18,7 @@ from tasks.lowering import (
     unsupported,
 )
 from tasks.openqasm3_values import at, fail
+from tasks.symbols import Symbols, refused
 
 #: The most qubits of a gate that is raised to a power that is not whole; that
 #: takes its matrix.
@@ -89,11 +91,12 @@ class Library:
         run_body: Runs the body of a definition with these parameters.
     """
 
-    def __init__(self, run_body: Callable[[Definition, tuple[float, ...]], Expansion]) -> None:
+    def __init__(self, run_body: Callable[[Definition, tuple[Param, ...]], Expansion]) -> None:
         self._run_body = run_body
         self._definitions: dict[str, Definition] = {}
         self._expansions: dict[object, Expansion] = {}
-        self._expander = Expander()
+        self._symbols = Symbols()
+        self._expander = Expander(self._symbols.leave)
 
     def define(self, node: Any) -> None:
         """Takes a definition in."""
@@ -127,7 +130,7 @@ class Library:
         return Expansion(tuple(gates), phase)
 
     def expansion(
-        self, node: Any, name: str, params: tuple[float, ...], modifiers: Modifiers
+        self, node: Any, name: str, params: tuple[Param, ...], modifiers: Modifiers
     ) -> Expansion:
         """What a gate comes down to at the node that calls it."""
         key = (name, params, modifiers, len(node.qubits))
@@ -136,8 +139,51 @@ class Library:
             found = self._expansions[key] = self._expand(node, name, params, modifiers)
         return found
 
+    def phase(self, node: Any, angle: Param, modifiers: Modifiers) -> Expansion:
+        """What a global phase comes down to at its node.
+
+        Args:
+            node: With as many qubits as the modifiers make of it.
+            angle: In radians.
+            modifiers: As written from left to right.
+        """
+        gate: Any = None
+        what = f"{at(node)}{' @ '.join([*(each for each, _ in modifiers), 'gphase'])}"
+        with refused(what, iter([angle])):
+            for modifier, argument in reversed(modifiers):
+                if gate is not None:
+                    gate = modify(gate, modifier, argument)
+                elif modifier == "inv":
+                    angle = -angle
+                elif modifier == "pow":
+                    angle = argument * angle
+                else:
+                    gate = self._phase_gate(angle, on_zero=modifier == "negctrl")
+                    if argument > 1:
+                        gate = modify(gate, modifier, argument - 1)
+            n_qubits = 0 if gate is None else gate.num_qubits
+            if len(node.qubits) != n_qubits:
+                fail(node, f"gphase needs {n_qubits} qubits here, not {len(node.qubits)}")
+            return Expansion((), angle) if gate is None else self.modified(gate)
+
+    def _phase_gate(self, angle: Param, *, on_zero: bool) -> Any:
+        """A global phase under its first control, which is at 1 or at 0."""
+        phase, flip = Gate("p", (0,), (angle,)), Gate("x", (0,))
+        gates = (flip, phase, flip) if on_zero else (phase,)
+        return self.as_qiskit("gphase", 1, Expansion(gates, 0.0))
+
+    def as_qiskit(self, name: str, n_qubits: int, expansion: Expansion) -> Any:
+        """A Qiskit gate with that expansion as its definition."""
+        from qiskit import QuantumCircuit
+
+        enter = self._symbols.enter
+        definition = QuantumCircuit(n_qubits, global_phase=enter(expansion.phase))
+        for gate in expansion.gates:
+            getattr(definition, gate.name)(*map(enter, gate.params), *gate.qubits)
+        return definition.to_gate(label=name)
+
     def _expand(
-        self, node: Any, name: str, params: tuple[float, ...], modifiers: Modifiers
+        self, node: Any, name: str, params: tuple[Param, ...], modifiers: Modifiers
     ) -> Expansion:
         definition = self._definitions.get(name)
         if definition is None:
@@ -147,21 +193,24 @@ class Library:
             if not modifiers:
                 _check_arity(node, name, len(definition.qubits))
                 return expansion
-            gate = as_qiskit(name, len(definition.qubits), expansion)
-        for modifier, argument in reversed(modifiers):
-            gate = modify(gate, modifier, argument)
-        _check_arity(node, name, gate.num_qubits)
-        return self.modified(gate)
+            params = tuple(_params(expansion))
+            gate = self.as_qiskit(name, len(definition.qubits), expansion)
+        what = f"{at(node)}{' @ '.join([*(each for each, _ in modifiers), name])}"
+        with refused(what, iter(params)):
+            for modifier, argument in reversed(modifiers):
+                gate = modify(gate, modifier, argument)
+            _check_arity(node, name, gate.num_qubits)
+            return self.modified(gate)
 
-    def _standard(self, node: Any, name: str, params: tuple[float, ...]) -> Any:
+    def _standard(self, node: Any, name: str, params: tuple[Param, ...]) -> Any:
         standard = standard_gates().get(name)
         if standard is None:
             fail(node, f"gate {name!r} is not defined")
         _check_params(node, name, standard.n_params, params)
-        return standard.make(*params)
+        return standard.make(*map(self._symbols.enter, params))
 
     def _defined(
-        self, node: Any, name: str, definition: Definition, params: tuple[float, ...]
+        self, node: Any, name: str, definition: Definition, params: tuple[Param, ...]
     ) -> Expansion:
         key = (name, params)
         known = self._expansions.get(key)
@@ -177,7 +226,14 @@ class Library:
         return found
 
 
-def _check_params(node: Any, name: str, n_params: int, params: tuple[float, ...]) -> None:
+def _params(expansion: Expansion) -> Iterator[Param]:
+    """All parameters in an expansion, and its phase."""
+    yield expansion.phase
+    for gate in expansion.gates:
+        yield from gate.params
+
+
+def _check_params(node: Any, name: str, n_params: int, params: tuple[Param, ...]) -> None:
     if len(params) != n_params:
         fail(node, f"gate {name} takes {n_params} parameters, not {len(params)}")
 
@@ -194,28 +250,6 @@ def _alone(gate: Any) -> Any:
     circuit = QuantumCircuit(gate.num_qubits)
     circuit.append(gate, range(gate.num_qubits))
     return circuit.data[0]
-
-
-def as_qiskit(name: str, n_qubits: int, expansion: Expansion) -> Any:
-    """A Qiskit gate with that expansion as its definition."""
-    from qiskit import QuantumCircuit
-
-    definition = QuantumCircuit(n_qubits, global_phase=expansion.phase)
-    for gate in expansion.gates:
-        getattr(definition, gate.name)(*gate.params, *gate.qubits)
-    return definition.to_gate(label=name)
-
-
-def phase_gate(angle: float, *, on_zero: bool) -> Any:
-    """A global phase under its first control.
-
-    Args:
-        angle: In radians.
-        on_zero: Whether the control is at 0 instead of 1.
-    """
-    phase, flip = Gate("p", (0,), (angle,)), Gate("x", (0,))
-    gates = (flip, phase, flip) if on_zero else (phase,)
-    return as_qiskit("gphase", 1, Expansion(gates, 0.0))
 
 
 def modify(gate: Any, modifier: str, argument: float) -> Any:

@@ -16,6 +16,7 @@ from io import StringIO
 from typing import Any, Final
 
 from tasks.lowering import invalid
+from tasks.openqasm3_values import CONSTANTS
 
 _OPERAND: Final = r"(?:[A-Za-z_]\w*(?:\[\d+\])?)"
 _GATE: Final = re.compile(
@@ -27,6 +28,12 @@ _MEASUREMENT: Final = re.compile(
 )
 _FACTOR: Final = r"(?:pi|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)"
 _PARAM: Final = re.compile(rf"\s*(-?)\s*({_FACTOR}|\d+)\s*(?:([*/])\s*({_FACTOR}|\d+)\s*)?")
+#: A variable, maybe scaled and shifted: -2*theta/3 + pi.
+_AFFINE: Final = re.compile(
+    rf"\s*(?P<minus>-?)\s*(?:(?P<factor>{_FACTOR}|\d+)\s*\*\s*)?(?P<name>[A-Za-z_]\w*)\s*"
+    rf"(?:(?P<scale>[*/])\s*(?P<by>{_FACTOR}|\d+)\s*)?"
+    rf"(?:(?P<shift>[-+])\s*(?P<offset>{_FACTOR}|\d+)\s*)?"
+)
 #: Longer lines are left to the reference parser; expressions are slow on them.
 _MAX_LINE: Final = 500
 _PLACE: Final = re.compile(r"^line (\d+)")
@@ -40,6 +47,9 @@ _KEYWORDS: Final = frozenset({
     "end", "measure", "reset", "barrier", "delay", "box", "gphase", "ctrl", "negctrl", "inv",
     "pow", "pragma", "nop",
 })  # fmt: skip
+
+#: Words in expressions that are no variables.
+_NO_VARIABLES: Final = frozenset({*CONSTANTS, "true", "false"})
 
 #: Statements that are not run, and what they are called in OpenQASM.
 UNSUPPORTED: Final = {
@@ -163,12 +173,12 @@ def _operand(text: str) -> Any:
 
 
 def _param(text: str) -> Any:
-    """A number, or a product or quotient of two with pi or a point in it."""
+    """A number, or a product or quotient of two with pi or a point in it, or an affine form."""
     from openqasm3 import ast
 
     found = _PARAM.fullmatch(text)
     if found is None:
-        return None
+        return _affine(text)
     minus, first, symbol, second = found.groups()
     if symbol and first.isdigit() and second.isdigit():
         return None  # whole numbers divide differently
@@ -179,6 +189,34 @@ def _param(text: str) -> Any:
             return None
         value = value * other if symbol == "*" else value / other
     return ast.FloatLiteral(-value if minus else value)
+
+
+@lru_cache(maxsize=4096)
+def _affine(text: str) -> Any:
+    """The node of a variable, scaled and shifted or not, or None for anything else."""
+    from openqasm3 import ast
+
+    found = _AFFINE.fullmatch(text)
+    if found is None or found["name"] in _NO_VARIABLES:
+        return None
+    node: Any = ast.Identifier(found["name"])
+    if found["factor"]:
+        node = ast.BinaryExpression(ast.BinaryOperator["*"], _literal(found["factor"]), node)
+    if found["scale"]:
+        operator = ast.BinaryOperator[found["scale"]]
+        node = ast.BinaryExpression(operator, node, _literal(found["by"]))
+    if found["minus"]:
+        node = ast.UnaryExpression(ast.UnaryOperator["-"], node)
+    if found["shift"]:
+        operator = ast.BinaryOperator[found["shift"]]
+        node = ast.BinaryExpression(operator, node, _literal(found["offset"]))
+    return node
+
+
+def _literal(text: str) -> Any:
+    from openqasm3 import ast
+
+    return ast.IntegerLiteral(int(text)) if text.isdigit() else ast.FloatLiteral(_number(text))
 
 
 def _number(text: str) -> float:

@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any, Final, NoReturn, TypeAlias
 
 from tasks.circuit import OPERATORS, Bits, Constant, Expression, Operation
-from tasks.lowering import invalid, unsupported
+from tasks.formula import FUNCTIONS, Applied, Formula, Param
+from tasks.lowering import invalid, needs_number, unsupported
+from tasks.simulators import SimulationError
 
 #: Bits that a whole number may have before it is refused.
 _MAX_INT_BITS: Final = 4096
@@ -40,7 +42,7 @@ class Clbits:
 
 Number: TypeAlias = int | float
 Value: TypeAlias = Any
-"""A number, `Qubits`, `Clbits`, an `Expression`, a range or a list of numbers."""
+"""A number, a `Formula`, `Qubits`, `Clbits`, an `Expression`, a range or a list of numbers."""
 
 CONSTANTS: Final[Mapping[str, float]] = {
     "pi": math.pi, "π": math.pi, "tau": math.tau, "τ": math.tau, "euler": math.e, "ℇ": math.e,
@@ -126,16 +128,32 @@ class Evaluator:
         except (ArithmeticError, ValueError, TypeError, IndexError) as error:
             fail(node, str(error) or type(error).__name__)
 
-    def number(self, node: Any) -> float:
-        """A number that is known now."""
+    def param(self, node: Any) -> Param:
+        """A number that is known now, or at each point of a sweep."""
         value = self.value(node)
+        if isinstance(value, Formula):
+            return value
         if not isinstance(value, int | float):
             fail(node, "a number that is known before the run is needed here")
         return float(value)
 
+    def number(self, node: Any, what: str) -> float:
+        """A number that is known now.
+
+        Args:
+            node: The expression.
+            what: What needs it.
+        """
+        value = self.param(node)
+        if isinstance(value, Formula):
+            raise _needs_number(node, what, value)
+        return value
+
     def integer(self, node: Any) -> int:
         """A whole number that is known now."""
         value = self.value(node)
+        if isinstance(value, Formula):
+            raise _needs_number(node, "a size, an index or a range", value)
         if not isinstance(value, int):
             fail(node, "a whole number that is known before the run is needed here")
         return value
@@ -168,6 +186,10 @@ class Evaluator:
             if symbol == "!":
                 return not value
             return -value if symbol == "-" else ~int(value)
+        if isinstance(value, Formula):
+            if symbol == "-":
+                return -value
+            raise _needs_number(node, f"operator {symbol}", value)
         if symbol == "!":
             return Operation("!", (as_expression(node, value),))
         if symbol == "~" and isinstance(value, Clbits):
@@ -180,13 +202,20 @@ class Evaluator:
         symbol = node.op.name
         if isinstance(left, int | float) and isinstance(right, int | float):
             return _NUMERIC[symbol](left, right)
+        if isinstance(left, Formula) or isinstance(right, Formula):
+            return _applied(node, symbol, f"operator {symbol}", [left, right])
         if symbol not in OPERATORS:
             raise unsupported(f"{at(node)}operator {symbol} on classical bits is not supported")
         return Operation(symbol, (as_expression(node.lhs, left), as_expression(node.rhs, right)))
 
-    def _function_call(self, node: Any) -> Number:
+    def _function_call(self, node: Any) -> Value:
         name = node.name.name
         arguments = [self.value(each) for each in node.arguments]
+        if any(isinstance(each, Formula) for each in arguments):
+            if name not in {*_FUNCTIONS, "pow", "popcount"}:
+                raise unsupported(f"{at(node)}function {name} is not supported")
+            symbol = "**" if name == "pow" else name
+            return _applied(node, symbol, f"function {name}", arguments)
         if not all(isinstance(each, int | float) for each in arguments):
             raise unsupported(f"{at(node)}function {name} of classical bits is not supported")
         if name == "pow":
@@ -199,6 +228,10 @@ class Evaluator:
 
     def _cast(self, node: Any) -> Value:
         value, kind = self.value(node.argument), type(node.type).__name__
+        if isinstance(value, Formula):
+            if kind in {"FloatType", "AngleType"}:
+                return value
+            raise _needs_number(node, f"{type_name(node.type)}()", value)
         if not isinstance(value, int | float):
             if kind == "BoolType":
                 return Operation("!=", (as_expression(node, value), Constant(0)))
@@ -250,6 +283,8 @@ class Evaluator:
             chosen: Any = self._slice(index, size)
         else:
             chosen = self.value(index)
+        if isinstance(chosen, Formula):
+            raise _needs_number(node, "an index", chosen)
         if not isinstance(chosen, int | list | range):
             raise unsupported(f"{at(node)}an index that depends on a measurement is not supported")
         places = [chosen] if isinstance(chosen, int) else list(chosen)
@@ -268,8 +303,35 @@ class Evaluator:
         return range(start, end + (1 if step > 0 else -1), step)
 
 
+def type_name(node: Any) -> str:
+    """What a type is called in OpenQASM: "int" for an "IntType"."""
+    return type(node).__name__.removesuffix("Type").removesuffix("Reference").lower()
+
+
+def _needs_number(node: Any, what: str, formula: Formula) -> SimulationError:
+    return needs_number(at(node) + what, formula)
+
+
+#: Takes as many operands, where it is not one.
+_TWO_OPERANDS: Final = frozenset({"+", "-", "*", "/", "%", "**", "mod"})
+
+
+def _applied(node: Any, function: str, what: str, operands: Sequence[Value]) -> Formula:
+    """A function of values one of which is a formula."""
+    formula = next(each for each in operands if isinstance(each, Formula))
+    if function not in FUNCTIONS:
+        raise _needs_number(node, what, formula)
+    if not all(isinstance(each, int | float | Formula) for each in operands):
+        raise unsupported(f"{at(node)}{what} of an input and classical bits is not supported")
+    if len(operands) != (2 if function in _TWO_OPERANDS else 1):
+        fail(node, f"{what} does not take {len(operands)} arguments")
+    return Applied(function, tuple(operands))
+
+
 def as_expression(node: Any, value: Value) -> Expression:
     """A value in the form that is computed during the run."""
+    if isinstance(value, Formula):
+        raise _needs_number(node, "a condition or a variable", value)
     if isinstance(value, Clbits):
         return value.expression
     if isinstance(value, Bits | Constant | Operation):

@@ -14,7 +14,15 @@ from app.programs import ProgramLostError
 from app.work import WorkService
 from qdispatch.errors import UnavailableError
 from qdispatch.model import ErrorKind, JobSpec, JobStatus
-from tasks.engine import EngineError, Exited, ImpatientError, OverMemory, Patience, Signal
+from tasks.engine import (
+    EngineError,
+    Event,
+    Exited,
+    ImpatientError,
+    OverMemory,
+    Patience,
+    Progress,
+)
 from tasks.memory import available_bytes
 
 T = TypeVar("T")
@@ -27,6 +35,9 @@ _RETRY_S: Final = 1.0
 # broker says of a cancellation comes sooner, or never.
 _LOOK_S: Final = 1.0
 
+# How often the progress of a sweep is noted at most, in seconds.
+_NOTE_S: Final = 0.5
+
 _GIB: Final = 2**30
 
 
@@ -36,7 +47,7 @@ class EngineSeam(Protocol):
     def submit(self, spec: JobSpec, patience: Patience) -> None:
         """Gives it a job; waits for it as long as there is patience."""
 
-    def wait(self, timeout_s: float) -> Finished | Failed | Exited | Signal | OverMemory:
+    def wait(self, timeout_s: float) -> Event:
         """Waits for what comes next."""
 
     def kill(self) -> None:
@@ -208,9 +219,11 @@ class JobRunner:
         self._engine.submit(spec, lambda: self._goes_on(hold))
         # Waiting for an engine is no part of the run.
         limit_s = spec.time_limit_s
-        deadline = float("inf") if limit_s is None else time.monotonic() + limit_s
+        now = time.monotonic()
+        deadline = float("inf") if limit_s is None else now + limit_s
+        look_at = now + _LOOK_S
         while True:
-            event = self._engine.wait(max(0.0, min(deadline - time.monotonic(), _LOOK_S)))
+            event = self._engine.wait(max(0.0, min(deadline, look_at) - time.monotonic()))
             if isinstance(event, Finished | Failed):
                 return event
             if isinstance(event, Exited):
@@ -221,9 +234,15 @@ class JobRunner:
             if time.monotonic() >= deadline:
                 self._engine.kill()
                 return _over_time(limit_s or 0.0)
+            if isinstance(event, Progress):
+                hold.note(event.points_done)
+                # Nobody has asked for a look, so it comes when it is due.
+                if time.monotonic() < look_at:
+                    continue
             if not self._goes_on(hold):
                 self._engine.kill()
                 return _Stopped()
+            look_at = time.monotonic() + _LOOK_S
 
     def _goes_on(self, hold: _Hold) -> bool:
         return not (self._stop.terminated or self._stop.leaving) and hold.lasts()
@@ -252,9 +271,27 @@ class _Hold:
         self._work = work
         self._claim = claim
         self._renew_at = time.monotonic() + work.lease_s / 3
+        self._note_at = 0.0
+        self._noted = self._points_done = 0
+
+    def note(self, points_done: int) -> None:
+        """Notes how far the sweep is, unless that was done a moment ago."""
+        self._points_done = points_done
+        now = time.monotonic()
+        if now < self._note_at or self._noted == points_done:
+            return
+        self._note_at = now + _NOTE_S
+        try:
+            self._work.progress(self._claim, points_done)
+        except UnavailableError as error:
+            _log.warning("cannot note the progress of job %s: %s", self._claim.job_id, error)
+            return
+        self._noted = points_done
 
     def lasts(self) -> bool:
         """Whether the job is still this attempt's."""
+        # What came too soon after another to be noted.
+        self.note(self._points_done)
         try:
             if time.monotonic() < self._renew_at:
                 return self._work.holds(self._claim)

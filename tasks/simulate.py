@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
@@ -24,7 +24,9 @@ from qdispatch.v1 import qdispatch_pb2 as pb
 from tasks.circuit import Circuit
 from tasks.parse import parse
 from tasks.pipe import Limits
-from tasks.simulators import Request, SimulationError, Simulator
+from tasks.points import simulate_points
+from tasks.progress import Progress
+from tasks.simulators import Request, Simulation, SimulationError, Simulator
 
 _log = logging.getLogger(__name__)
 
@@ -62,20 +64,22 @@ def serve(connection: Connection, simulator: Simulator, limits: Limits) -> None:
         limits: Of one simulation.
     """
     memory = PeakMemory()
+    progress = Progress(connection.send_bytes)
     while True:
         try:
             message = connection.recv_bytes()
         except EOFError:
             return
         memory.reset()
-        header, results = _answer(message, simulator, limits)
+        progress.reset()
+        header, results = _answer(message, simulator, limits, progress)
         header["peak_memory_bytes"] = memory.read()
         header["simulator_version"] = simulator.version
         _send(connection, header, results)
 
 
 def _answer(
-    message: bytes, simulator: Simulator, limits: Limits
+    message: bytes, simulator: Simulator, limits: Limits, progress: Progress
 ) -> tuple[dict[str, Any], list[bytes]]:
     header: dict[str, Any] = {}
     try:
@@ -84,27 +88,49 @@ def _answer(
             circuit = parse(spec.program, spec.program_format, max_qubits=limits.max_qubits)
         _check_qubits(circuit, spec)
         with _timed(header, "simulating_s"):
-            simulation = simulator.simulate(circuit, _request(spec, limits))
-            results = [encode_result(each).SerializeToString() for each in simulation.results]
-        _check_size(results, limits)
+            simulations = simulate_points(simulator, circuit, spec, _request(spec, limits))
+            if spec.parameters:
+                simulations = progress.over(simulations)
+            results = _results(header, simulations, limits)
     except SimulationError as error:
-        return header | {"kind": error.kind.value, "message": str(error)}, []
+        return header | _failed(error.kind, progress.place() + str(error)), []
     except MemoryError:
         text = f"the simulation needs more memory than there is; {_smaller(limits)}"
-        return header | {"kind": ErrorKind.OUT_OF_MEMORY.value, "message": text}, []
+        return header | _failed(ErrorKind.OUT_OF_MEMORY, progress.place() + text), []
     except RecursionError:
         text = "the program is nested too deeply"
-        return header | {"kind": ErrorKind.PROGRAM_INVALID.value, "message": text}, []
+        return header | _failed(ErrorKind.PROGRAM_INVALID, progress.place() + text), []
     except Exception as error:  # noqa: BLE001 - whatever an SDK raises ends this job only
         _log.exception("a simulation failed in an unforeseen way")
         text = f"the simulator failed with {type(error).__name__}; the worker's log has the details"
-        return header | {"kind": ErrorKind.INTERNAL.value, "message": text}, []
-    header["method"] = simulation.method
-    header["results"] = [
-        {"type": each.type.value, "point": each.point, "size": len(value)}
-        for each, value in zip(simulation.results, results, strict=True)
-    ]
+        return header | _failed(ErrorKind.INTERNAL, progress.place() + text), []
     return header, results
+
+
+def _failed(kind: ErrorKind, message: str) -> dict[str, Any]:
+    return {"kind": kind.value, "message": message}
+
+
+def _results(
+    header: dict[str, Any], simulations: Iterable[Simulation], limits: Limits
+) -> list[bytes]:
+    """The encoded results of all points; the header says what they are."""
+    results: list[bytes] = []
+    known: list[dict[str, Any]] = []
+    methods: dict[str, None] = {}
+    size = 0
+    for simulation in simulations:
+        methods[simulation.method] = None
+        for each in simulation.results:
+            value = encode_result(each).SerializeToString()
+            size += len(value)
+            # While a sweep goes on: all its results might not fit into memory.
+            _check_size(size, limits)
+            results.append(value)
+            known.append({"type": each.type.value, "point": each.point, "size": len(value)})
+    header["method"] = ", ".join(methods)
+    header["results"] = known
+    return results
 
 
 def _check_qubits(circuit: Circuit, spec: JobSpec) -> None:
@@ -117,12 +143,11 @@ def _check_qubits(circuit: Circuit, spec: JobSpec) -> None:
         )
 
 
-def _check_size(results: list[bytes], limits: Limits) -> None:
-    size = sum(map(len, results))
+def _check_size(size: int, limits: Limits) -> None:
     if size > limits.max_result_bytes:
         raise SimulationError(
             ErrorKind.UNSUPPORTED,
-            f"the results take {size:,} bytes; at most {limits.max_result_bytes:,} are"
+            f"the results take {size:,} bytes or more; at most {limits.max_result_bytes:,} are"
             " kept. Measure fewer bits, or use fewer shots or points; whoever runs the service can"
             " raise jobs.max_result_bytes",
         )

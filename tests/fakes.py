@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import TypeAlias
 from uuid import UUID
 
-from app.jobs import Failed, Finished
 from app.ports import Dispatch
 from app.store import Store, Transaction
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobSpec
-from tasks.engine import EngineError, Exited, OverMemory, Patience, Signal
+from tasks.engine import EngineError, Event, Exited, Patience, Signal
 from tests.fake_store import FakeStore, FakeTransaction
 
 
@@ -119,9 +117,6 @@ def _break(gone: bool) -> None:
 
 def _gone() -> UnavailableError:
     return UnavailableError("the database does not answer; try again")
-
-
-Event: TypeAlias = Finished | Failed | Exited | Signal | OverMemory
 
 
 @dataclass

@@ -9,14 +9,17 @@ circuit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ErrorKind, PauliSum, Result, ResultType
 from tasks.circuit import Circuit
+
+if TYPE_CHECKING:
+    from tasks.binding import Sweep
 
 GROUP = "qdispatch.simulators"
 
@@ -79,6 +82,23 @@ class Simulator(Protocol):
             SimulationError: This simulator cannot run it; UNSUPPORTED names
                 the construct, OUT_OF_MEMORY names need and limit before
                 anything is allocated.
+        """
+
+
+class SweepSimulator(Simulator, Protocol):
+    """One that has a better way with sweeps than to run them point by point."""
+
+    def simulate_sweep(self, sweep: Sweep, request: Request) -> Iterator[Simulation]:
+        """Runs a circuit at many points.
+
+        Each point gives what `simulate` gives for its circuit and
+        `tasks.points.at_point` of the request.
+
+        Yields:
+            A simulation for each point, in their order.
+
+        Raises:
+            SimulationError: As of `simulate`, in place of the point that it is about.
         """
 
 

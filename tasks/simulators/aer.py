@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
 
-from qdispatch.model import ErrorKind
+from qdispatch.model import ErrorKind, PauliSum
+from tasks.binding import Sweep
 from tasks.circuit import Circuit, Gate
+from tasks.points import one_by_one
 from tasks.simulators import Request, Simulation, SimulationError, statevector
-from tasks.simulators.aer_circuit import AerCircuit, branching_pays, is_native, reached, splits
+from tasks.simulators.aer_circuit import (
+    AerCircuit,
+    branching_pays,
+    is_native,
+    reached,
+    splits,
+)
 from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose, statevector_bytes
+from tasks.simulators.aer_sweep import runs_together, simulate_together
 from tasks.simulators.amplitudes import State
 from tasks.simulators.clifford import entropy
 from tasks.simulators.memory import fits
@@ -68,8 +78,17 @@ class AerSimulator:
     def simulate(self, circuit: Circuit, request: Request) -> Simulation:
         """Runs a circuit once; see `tasks.simulators.Simulator`."""
         check(circuit, request)
-        run = _Run(self._qiskit, self._aer, circuit, request)
-        return Simulation(results=dress(circuit, request, run.raw()), method=run.method)
+        return self._run(circuit, request).simulation()
+
+    def simulate_sweep(self, sweep: Sweep, request: Request) -> Iterator[Simulation]:
+        """Runs a circuit at many points; see `tasks.simulators.SweepSimulator`."""
+        check(sweep.circuit, request)
+        if runs_together(sweep.circuit, request):
+            return simulate_together(self._aer, self._run, sweep, request)
+        return one_by_one(self, sweep, request)
+
+    def _run(self, circuit: Circuit, request: Request) -> _Run:
+        return _Run(self._qiskit, self._aer, circuit, request)
 
 
 @dataclass(frozen=True)
@@ -91,6 +110,7 @@ class _Run:
         self._aer = aer
         self._circuit = circuit
         self._request = request
+        self.seed = request.seed
         sampled = request.shots > 0 and not wants_values(request)
         self.native = circuit.terminal is not None or (sampled and is_native(circuit))
         self.method = choose(circuit, request, native=self.native)
@@ -108,12 +128,42 @@ class _Run:
         need = statevector_bytes(circuit, request) + (per_amplitude << circuit.n_qubits)
         return fits(need, request.memory_limit_bytes)
 
+    def simulation(self) -> Simulation:
+        """What comes out of it."""
+        return self._dress(self.raw())
+
+    @property
+    def in_one_run(self) -> bool:
+        """Whether a static circuit gives everything that is asked for in one run.
+
+        Aer leaves out qubits that nothing measured or saved depends on, and
+        samples differently then. Counts must not depend on what is saved.
+        """
+        saves = bool(self._strings) or wants_state(self._request)
+        whole = not (self._measures and saves)
+        return whole or len(reached(self._circuit)) == self._circuit.n_qubits
+
+    def built(self) -> tuple[Any, int]:
+        """A static circuit that gives everything that is asked for, and its shots."""
+        made = self._saving()
+        if not self._measures:
+            return made.built, 1
+        self._measure(made)
+        return made.built, self._request.shots
+
+    def read(self, data: Mapping[str, Any]) -> Simulation:
+        """As `simulation`, from the data of `built`."""
+        return self._dress(self._read(data, data))
+
+    def _dress(self, raw: Raw) -> Simulation:
+        return Simulation(results=dress(self._circuit, self._request, raw), method=self.method)
+
     def raw(self) -> Raw:
         """Everything that is asked for."""
         if not self.native:
             return statevector.run(_Evolver(self), self._circuit, self._request)
         if self._circuit.terminal is not None:
-            return self._static(self._circuit.terminal)
+            return self._static()
         made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
         made.add(self._circuit.ops)
         # Aer seeds neighbouring shots of such a run with neighbouring seeds, so that
@@ -130,57 +180,74 @@ class _Run:
         final: State = np.asarray(self._execute(made.built, 1)["state"])
         return final
 
-    def _static(self, terminal: Mapping[int, int]) -> Raw:
+    def _static(self) -> Raw:
         """Everything that is asked of a static circuit, in one run if that is possible."""
+        if self.in_one_run:
+            data = self._execute(*self.built())
+            return self._read(data, data)
+        saved = self._execute(self._saving().built, 1)
+        made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
+        made.add(self._circuit.gates())
+        self._measure(made)
+        return self._read(self._execute(made.built, self._request.shots), saved)
+
+    def _saving(self) -> AerCircuit:
+        """A static circuit without its measurements, and what is saved of its state."""
         request, n_clbits = self._request, self._circuit.n_clbits
         made = self._new(self._circuit.n_qubits, n_clbits)
         made.add(self._circuit.gates())
-        # A state vector's variance is computed from it; elsewhere from the square.
-        exact = not request.shots
-        from_state = wants_variances(request) and exact and self.method == STATEVECTOR
-        by_square = wants_variances(request) and not from_state
-        squared = squares(request.observables) if by_square else ()
-        strings = paulis((*request.observables, *squared)) if wants_values(request) else []
-        self._save_values(made.built, strings)
-        keeps_state = wants_state(request) or from_state
-        if keeps_state:
+        self._save_values(made.built, self._strings)
+        if wants_state(request) or self._from_state:
             made.built.save_statevector(label="state")
-        if wants_outcomes(request) and exact:
+        if wants_outcomes(request) and not request.shots:
+            terminal = self._circuit.terminal or {}
             self._save_probabilities(made.built, measured_qubits(terminal, n_clbits))
-        if wants_measurements(request) and not exact:
-            raw, data = self._sample(made, terminal, saves=keeps_state or bool(strings))
-        else:
-            raw, data = Raw(), self._execute(made.built, 1)
+        return made
+
+    def _measure(self, made: AerCircuit) -> None:
+        terminal = self._circuit.terminal or {}
+        for clbit, qubit in measured(terminal, self._circuit.n_clbits).items():
+            made.built.measure(qubit, clbit)
+
+    def _read(self, drawn: Mapping[str, Any], saved: Mapping[str, Any]) -> Raw:
+        """Everything that is asked of a static circuit, from what was drawn and saved."""
+        request = self._request
+        raw = self._sampled(drawn) if self._measures else Raw()
         means: dict[Pauli, float] = {
-            string: min(1.0, max(-1.0, float(data[f"pauli{number}"])))
-            for number, string in enumerate(strings)
+            string: min(1.0, max(-1.0, float(saved[f"pauli{number}"])))
+            for number, string in enumerate(self._strings)
         }
-        state = np.asarray(data["state"]) if "state" in data else None
+        state = np.asarray(saved["state"]) if "state" in saved else None
         values = Values()
         if wants_values(request):
-            values = static_values(request, squared, means, streams(request.seed)[1])
-        if from_state and state is not None:
+            values = static_values(request, self._squared, means, streams(request.seed)[1])
+        if self._from_state and state is not None:
             values = statevector.with_variances(values, state, request)
-        quasi = _quasi(data["quasi"], terminal, n_clbits) if "quasi" in data else None
+        quasi = None
+        if "quasi" in saved:
+            terminal = self._circuit.terminal or {}
+            quasi = _quasi(saved["quasi"], terminal, self._circuit.n_clbits)
         return replace(raw, quasi=quasi, state=state, values=values)
 
-    def _sample(
-        self, made: AerCircuit, terminal: Mapping[int, int], *, saves: bool
-    ) -> tuple[Raw, Any]:
-        """Measures a static circuit; gives also what it saved before."""
-        circuit, shots = self._circuit, self._request.shots
-        where = measured(terminal, circuit.n_clbits)
-        data: Any = None
-        if saves and len(reached(circuit)) < circuit.n_qubits:
-            # Aer leaves out qubits that nothing measured or saved depends on, and
-            # samples differently then. Counts must not depend on what is saved.
-            data = self._execute(made.built, 1)
-            made = self._new(circuit.n_qubits, circuit.n_clbits)
-            made.add(circuit.gates())
-        for clbit, qubit in where.items():
-            made.built.measure(qubit, clbit)
-        drawn = self._execute(made.built, shots)
-        return self._sampled(drawn), drawn if data is None else data
+    @property
+    def _measures(self) -> bool:
+        return wants_measurements(self._request) and self._request.shots > 0
+
+    @property
+    def _from_state(self) -> bool:
+        # A state vector's variance is computed from it; elsewhere from the square.
+        exact = not self._request.shots
+        return wants_variances(self._request) and exact and self.method == STATEVECTOR
+
+    @cached_property
+    def _squared(self) -> tuple[PauliSum, ...]:
+        by_square = wants_variances(self._request) and not self._from_state
+        return squares(self._request.observables) if by_square else ()
+
+    @cached_property
+    def _strings(self) -> Sequence[Pauli]:
+        request = self._request
+        return paulis((*request.observables, *self._squared)) if wants_values(request) else []
 
     def _sampled(self, data: Mapping[str, Any]) -> Raw:
         """What comes of a run's measurements; Aer has its shots in a random order already."""

@@ -33,7 +33,7 @@ _NAMES: Final = (STATEVECTOR, STABILIZER, MPS)
 _ANOTHER: Final = f"{memory.FEWER_QUBITS}, or another method"
 
 #: Up to this many qubits a state vector is at its fastest.
-_SMALL: Final = 16
+SMALL: Final = 16
 
 
 def choose(circuit: Circuit, request: Request, *, native: bool) -> str:
@@ -98,7 +98,7 @@ def _as_vector(circuit: Circuit, request: Request, wanted: object, reason: str) 
 def _automatic(circuit: Circuit, request: Request) -> str:
     limit = request.memory_limit_bytes
     vector = statevector_bytes(circuit, request)
-    if circuit.n_qubits <= _SMALL and memory.fits(vector, limit):
+    if circuit.n_qubits <= SMALL and memory.fits(vector, limit):
         return STATEVECTOR
     if Cliffords().takes(all_gates(circuit.ops)):
         _check_outcomes(circuit, request)

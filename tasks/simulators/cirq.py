@@ -91,7 +91,7 @@ class _Builder:
 
     def __init__(self, cirq: Any, n_qubits: int) -> None:
         self._cirq = cirq
-        self._gates: dict[tuple[str, tuple[float, ...]], Any] = {}
+        self._gates: dict[tuple[str, tuple[object, ...]], Any] = {}
         self.qubits = list(cirq.LineQubit.range(n_qubits))
         self.built = Built(self._circuit)
 

@@ -27,7 +27,7 @@ class Cliffords:
     """Rewrites gates such as rz(pi/2) and cp(pi) into the names of `NAMES`."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, tuple[float, ...]], tuple[Gate, ...] | None] = {}
+        self._known: dict[tuple[str, tuple[object, ...]], tuple[Gate, ...] | None] = {}
 
     def rewrite(self, gate: Gate) -> tuple[Gate, ...] | None:
         """The same unitary up to a global phase, or None if it is not Clifford."""
@@ -50,8 +50,8 @@ class Cliffords:
         return all(self.rewrite(gate) is not None for gate in gates)
 
 
-def _is_eighth(angle: float) -> bool:
-    turns = angle / (math.pi / 4)
+def _is_eighth(angle: Any) -> bool:
+    turns = float(angle) / (math.pi / 4)
     return abs(turns - round(turns)) < _TOLERANCE
 
 

@@ -206,7 +206,9 @@ def _memory(circuit: Circuit, _request: Request, raw: Raw) -> Result:
 
 
 def _statevector(circuit: Circuit, _request: Request, raw: Raw) -> Result:
-    amplitudes = normalised(_state(raw), circuit.global_phase).astype("<c16", copy=False)
+    # A number: what is simulated is bound.
+    phase: Any = circuit.global_phase
+    amplitudes = normalised(_state(raw), phase).astype("<c16", copy=False)
     state = Statevector(amplitudes.tobytes())
     return Result(type=ResultType.STATEVECTOR, statevector=state)
 

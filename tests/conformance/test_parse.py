@@ -199,7 +199,7 @@ def test_shifts_by_more_than_any_number_has() -> None:
     ("program", "construct"),
     [
         (QASM2 + "opaque mystery a;qreg q[1];mystery q[0];", "gate mystery is opaque"),
-        (QASM3 + "input float theta;qubit q;rx(theta) q;", "input 'theta' has no value"),
+        (QASM3 + "input int n;qubit q;rx(n) q;", "an input of type int"),
         (QASM3 + "def f(qubit a) {x a;}", "subroutine"),
         (QASM3 + "extern f(int) -> int;", "extern"),
         (QASM3 + "qubit q;bit c;while(c) {break;}", "break"),

@@ -134,11 +134,15 @@ def test_images_are_pinned_to_a_version() -> None:
         assert re.match(r"\d", tag), name
 
 
-def test_only_the_server_and_flower_are_published_and_on_loopback() -> None:
+def test_only_server_flower_and_page_are_published_and_on_loopback() -> None:
     ports = {
         name: one["ports"] for name, one in interpolated()["services"].items() if "ports" in one
     }
-    assert ports == {"server": ["127.0.0.1:50051:50051"], "flower": ["127.0.0.1:5555:5555"]}
+    assert ports == {
+        "server": ["127.0.0.1:50051:50051"],
+        "flower": ["127.0.0.1:5555:5555"],
+        "page": ["127.0.0.1:5556:5556"],
+    }
 
 
 def test_the_network_of_the_broker_leads_nowhere() -> None:
@@ -191,6 +195,11 @@ def test_flower_is_never_open() -> None:
     assert SERVICES["flower"]["environment"]["FLOWER_BASIC_AUTH"].startswith(
         "${FLOWER_BASIC_AUTH:?"
     )
+
+
+def test_the_page_is_there_only_when_asked_for() -> None:
+    assert {name for name, one in SERVICES.items() if "profiles" in one} == {"page"}
+    assert SETTINGS["page"]["address"].startswith("127.0.0.1:")
 
 
 def test_every_variable_is_explained_and_empty() -> None:
@@ -344,6 +353,7 @@ def test_every_role_has_a_unit() -> None:
     assert [path.stem.removeprefix("qdispatch-") for path in UNITS] == [
         "flower",
         "migrate",
+        "page",
         "server",
         "sweep",
         "worker@",

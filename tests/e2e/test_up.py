@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,7 @@ class Up:
     def __init__(self, folder: Path, *options: str) -> None:
         port = free_port()
         self.address = f"127.0.0.1:{port}"
+        self.page = f"127.0.0.1:{free_port()}"
         settings = folder / "settings.toml"
         settings.write_text(SETTINGS.format(data_dir=folder / "data", port=port))
         self.log = folder / "up.log"
@@ -31,7 +33,11 @@ class Up:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app", "up", *options],
-                env={**environment, "QDISPATCH_SETTINGS": str(settings)},
+                env={
+                    **environment,
+                    "QDISPATCH_SETTINGS": str(settings),
+                    "QDISPATCH_PAGE__ADDRESS": self.page,
+                },
                 cwd=PROJECT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -82,9 +88,12 @@ def test_it_runs_a_command_once_ready_and_ends_with_its_code(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_everything_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
-    up = Up(tmp_path)
+    up = Up(tmp_path, "--page")
     try:
         up.wait_for("Ctrl-C stops")
+        assert f"page on http://{up.page}" in up.text()
+        with urllib.request.urlopen(f"http://{up.page}/targets", timeout=10) as answer:
+            assert "pennylane" in answer.read().decode()
         family = up.family()
         up.process.send_signal(number)
         assert up.process.wait(60) == 0, up.text()

@@ -26,7 +26,15 @@ from app.settings import PROJECT, Settings, TargetSettings
 from qdispatch.model import ErrorKind, JobSpec, ProgramFormat
 from qdispatch.results_codec import decode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
-from tasks.engine import Engine, EngineError, Exited, ImpatientError, OverMemory, Signal
+from tasks.engine import (
+    Engine,
+    EngineError,
+    Exited,
+    ImpatientError,
+    OverMemory,
+    Progress,
+    Signal,
+)
 from tasks.main_process import MainProcess
 from tasks.run import EngineSeam
 from tasks.simulate import SHARED_FROM, Limits
@@ -218,6 +226,40 @@ def test_one_engine_runs_job_after_job(engine: Engine, shared: ForkServerProcess
     for action in ("refuse", "fail", "no_memory", "count"):
         outcome_of(engine, do(action))
     assert shared.engine().pid == pid
+
+
+# -- sweeps
+
+
+def sweep(action: str, n_points: int, size: int = 0) -> JobSpec:
+    return do(
+        action,
+        size,
+        program="OPENQASM 3.0; input float t; qubit[2] q; U(t, 0, 0) q;",
+        program_format=ProgramFormat.OPENQASM3,
+        parameters=("t",),
+        parameter_values=tuple((float(point),) for point in range(n_points)),
+    )
+
+
+def test_a_sweep_has_a_result_for_each_point_and_tells_how_far_it_is(engine: Engine) -> None:
+    engine.submit(sweep("nap", 6, 60))
+    told: list[int] = []
+    while isinstance(event := engine.wait(60), Progress):
+        told.append(event.points_done)
+    assert isinstance(event, Finished)
+    assert [each.point for each in event.results] == list(range(6))
+    # It takes longer than the time from one to the next.
+    assert told
+    assert told == sorted(set(told))
+    assert set(told) <= set(range(1, 7))
+    assert engine.wait(0) is Signal.TIMEOUT
+
+
+def test_an_error_at_a_point_ends_a_sweep_and_names_it(engine: Engine) -> None:
+    outcome = outcome_of(engine, sweep("refuse_later", 5, 3))
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.message) == (ErrorKind.UNSUPPORTED, "point 3: no such gate")
 
 
 # -- what goes wrong in a simulation
@@ -414,6 +456,17 @@ def test_a_run_that_takes_too_much_is_noticed_inside_native_code(small: Engine) 
     assert event.limit_bytes == 200 * 2**20
     small.kill()
     assert isinstance(outcome_of(small, do("count")), Finished)
+
+
+def test_the_memory_of_a_sweep_that_tells_much_is_looked_at(
+    small: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.submit(do("nap", 60_000))
+    # Whatever it takes from here on is too much, and it has always something to tell.
+    monkeypatch.setattr(small, "_memory_limit_bytes", -1)
+    monkeypatch.setattr(small, "_wait", lambda _timeout_s: Progress(points_done=1))
+    assert isinstance(small.wait(30), OverMemory)
+    small.kill()
 
 
 def test_what_earlier_jobs_left_is_not_this_ones(small: Engine) -> None:

@@ -241,10 +241,9 @@ def test_a_directory_that_postgresql_cannot_reach_is_named(tmp_path: Path) -> No
 
 
 def test_missing_packages_are_named_when_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.services.packages.PACKAGES", {"no-such-package": "no/such/file"})
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(MissingPackagesError, match=r"apt-get install .*no-such-package"):
-        ensure_packages()
+        ensure_packages({"no-such-package": "no/such/file"})
 
 
 def test_starting_twice_starts_once(redis_server: Redis) -> None:

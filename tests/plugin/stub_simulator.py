@@ -15,6 +15,7 @@ class StubSimulator:
     """Counts nothing but zeros, unless it is told something else."""
 
     version = "stub 1.0"
+    _asked = 0
 
     def simulate(self, circuit: Circuit, request: Request) -> Simulation:
         action = str(request.options.get("do", "count"))
@@ -57,6 +58,13 @@ class StubSimulator:
 
     def _nap(self, size: int) -> None:
         time.sleep(size / 1000)
+
+    def _refuse_later(self, size: int) -> None:
+        """Refuses what has been asked so many times before."""
+        self._asked += 1
+        if self._asked > size:
+            self._asked = 0
+            raise SimulationError(ErrorKind.UNSUPPORTED, "no such gate")
 
     def _no_memory(self, _size: int) -> None:
         raise MemoryError

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 # Package name -> a file that shows it is there.
@@ -12,11 +12,13 @@ PACKAGES = {
     "redis-server": "usr/bin/redis-server",
     "postgresql": "usr/lib/postgresql/*/bin/postgres",
 }
+# For tests that look at a page as a browser shows it.
+BROWSER = {"chromium": "usr/bin/chromium"}
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 class MissingPackagesError(RuntimeError):
-    """Servers are not installed, and only root may install them."""
+    """Packages are not installed, and only root may install them."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
@@ -26,18 +28,21 @@ class MissingPackagesError(RuntimeError):
         )
 
 
-def missing_packages() -> list[str]:
+def missing_packages(packages: Mapping[str, str] = PACKAGES) -> list[str]:
     """Names of the packages that are not installed."""
-    return [name for name, shown_by in PACKAGES.items() if not any(Path("/").glob(shown_by))]
+    return [name for name, shown_by in packages.items() if not any(Path("/").glob(shown_by))]
 
 
-def ensure_packages() -> None:
+def ensure_packages(packages: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing.
+
+    Args:
+        packages: names, each with a file that shows it is there.
 
     Raises:
         MissingPackagesError: something is missing and this is not root.
     """
-    names = missing_packages()
+    names = missing_packages(packages)
     if not names:
         return
     if os.geteuid() != 0:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from app.jobs import Failed, Finished
+from app.jobs import Claim, Failed, Finished
 from app.service import JobService
-from qdispatch.model import ErrorKind, JobStatus
+from qdispatch.model import ErrorKind, JobStatus, ProgramFormat
 from tasks import run
-from tasks.engine import EngineError, Exited, ImpatientError, OverMemory, Signal
+from tasks.engine import EngineError, Exited, ImpatientError, OverMemory, Progress, Signal
 from tasks.run import JobRunner
 from tests.fakes import Event, ManualStop, ScriptedEngine
 from tests.world import BELL, WORKER, World, failed, finished
@@ -246,6 +247,96 @@ def test_a_wait_never_goes_beyond_the_limit_or_the_next_look(
         engine.script = deque([finished()])
         runner.run(world.submit(time_limit_s=limit_s))
         assert 0 < engine.waits[0] <= most
+
+
+# -- how far a sweep is
+
+SWEEP: dict[str, Any] = {
+    "program": "OPENQASM 3.0; input float t; qubit[2] q; rx(t) q;",
+    "program_format": ProgramFormat.OPENQASM3,
+    "parameters": ("t",),
+    "parameter_values": tuple((0.1 * point,) for point in range(100)),
+}
+
+
+def progress(points_done: int) -> Progress:
+    return Progress(points_done=points_done)
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that the engine's steps move on."""
+    found = [100.0]
+    monkeypatch.setattr(run.time, "monotonic", lambda: found[0])
+    return found
+
+
+def after(now: list[float], seconds: float, event: Event) -> Callable[[], Event]:
+    return meanwhile(lambda: now.__setitem__(0, now[0] + seconds), event)
+
+
+def test_the_progress_of_a_sweep_is_noted(
+    world: World,
+    engine: ScriptedEngine,
+    runner: JobRunner,
+    now: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted: list[int] = []
+    note = world.work.progress
+
+    def spy(claim: Claim, points_done: int) -> None:
+        note(claim, points_done)
+        noted.append(world.info(claim.job_id).points_done)
+
+    monkeypatch.setattr(world.work, "progress", spy)
+    steps = [after(now, 0.2, progress(point)) for point in (10, 20, 30, 40, 50, 60)]
+    # What comes too soon waits for the next look.
+    engine.script = deque([*steps, after(now, 1.0, Signal.TIMEOUT), finished()])
+    job_id = world.submit(**SWEEP)
+    assert runner.run(job_id).status is JobStatus.FINISHED
+    # At most two a second, and none of them twice.
+    assert noted == [10, 40, 60]
+    assert world.info(job_id).points_done == 100
+    assert engine.specs[0].parameter_values == SWEEP["parameter_values"]
+
+
+def test_progress_that_cannot_be_noted_is_no_reason_to_stop(
+    world: World, engine: ScriptedEngine, runner: JobRunner, now: list[float]
+) -> None:
+    engine.script = deque(
+        [
+            meanwhile(away(world, True), progress(10)),
+            after(now, 0.6, progress(20)),
+            meanwhile(away(world, False)),
+            finished(),
+        ]
+    )
+    assert runner.run(world.submit(**SWEEP)).status is JobStatus.FINISHED
+    assert engine.kills == 0
+
+
+def test_a_sweep_that_tells_much_is_looked_after_all_the_same(
+    world: World, engine: ScriptedEngine, runner: JobRunner, now: list[float]
+) -> None:
+    job_id = world.submit(**SWEEP)
+    told = [after(now, 0.2, progress(point)) for point in range(1, 90)]
+    engine.script = deque([meanwhile(cancel(world.jobs, job_id), progress(1)), *told])
+    assert runner.run(job_id).status is JobStatus.CANCELED
+    # It took a second until the next look was due, not the whole script.
+    assert now[0] == pytest.approx(101.0)
+    assert max(engine.waits) <= 1.0
+    assert engine.kills == 1
+
+
+def test_a_sweep_that_tells_much_is_over_its_time_limit_in_time(
+    world: World, engine: ScriptedEngine, runner: JobRunner, now: list[float]
+) -> None:
+    engine.script = deque([after(now, 0.2, progress(point)) for point in range(1, 90)])
+    ending = runner.run(world.submit(time_limit_s=2.5, **SWEEP))
+    assert ending.error is not None
+    assert ending.error.kind is ErrorKind.TIME_LIMIT
+    assert now[0] == pytest.approx(102.6)
 
 
 # -- stopped while it runs
