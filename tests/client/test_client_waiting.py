@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from signal import SIGUSR1, signal
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -127,21 +128,30 @@ def test_an_interrupt_ends_the_waiting_at_once(server: ScriptedServer) -> None:
         pass
 
     def interrupt(*_args: object) -> None:
-        raise InterruptedByTestError
+        if updates.gi_running:
+            came.set()
+            raise InterruptedByTestError
 
-    server.say("CreateJob", created(PENDING))
-    # The signal comes from the server, while the client is in the midst of waiting.
-    server.say("WatchJob", [told(PENDING), lambda *_: os.kill(os.getpid(), SIGUSR1), silence])
-    before = signal(SIGUSR1, interrupt)
-    try:
-        with Client(server.address) as client:
+    def send_signals(*_args: object) -> None:
+        while not came.wait(0.01):
+            os.kill(os.getpid(), SIGUSR1)
+
+    came = Event()
+    server.say("WatchJob", [told(PENDING), send_signals, silence])
+    with Client(server.address) as client:
+        updates: Any = client.watch_job(job_id())
+        before = signal(SIGUSR1, lambda *_: None)
+        try:
+            next(updates)
+            signal(SIGUSR1, interrupt)
             started = monotonic()
             with pytest.raises(InterruptedByTestError):
-                client.submit(CIRCUIT).wait()
+                next(updates)
             assert monotonic() - started < 5
             assert wait_until(lambda: server.ended == ["WatchJob"], 5)
-    finally:
-        signal(SIGUSR1, before)
+        finally:
+            came.set()
+            signal(SIGUSR1, before)
 
 
 def test_who_waits_while_the_client_is_closed_is_told(server: ScriptedServer) -> None:

@@ -64,6 +64,12 @@ class AsyncDriver:
             self._channel = grpc.aio.insecure_channel(self._address, self._options)
         return self._channel
 
+    def _explain_cancellation(self) -> None:
+        """Raises the error of a closed client, of which gRPC says no more than that."""
+        task = current_task()
+        if self._is_closed and (task is None or not task.cancelling()):
+            raise channel.closed() from None
+
     async def _steps(self, flow: Flow[T], ends: list[T]) -> AsyncGenerator[Any, None]:
         """Hands out what is emitted, and adds what the flow returns to ``ends``."""
         stub: Any = pb_grpc.QDispatchStub(self._connected())
@@ -96,16 +102,9 @@ class AsyncDriver:
                         raise channel.closed() from None
                     failure = error
                 except CancelledError:
-                    if self._is_closed and not _is_being_canceled():
-                        # gRPC says the same of a closed channel.
-                        raise channel.closed() from None
+                    self._explain_cancellation()
                     raise
         finally:
             flow.close()
             if stream is not None:
                 stream.cancel()
-
-
-def _is_being_canceled() -> bool:
-    task = current_task()
-    return task is not None and task.cancelling() > 0
