@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from app.estimates import Ahead, History, Line, Load, PastRun, outlook
 from app.placement import WORKER_SEEN_S
-from app.rows import JobRow
+from app.settings import TargetSettings
 from app.store import Store
-from qdispatch.model import JobStatus, Outlook
+from app.store_lists import Past, Queued
+from qdispatch.model import Outlook
 
 # Jobs of a target's past that are looked at, and how long they are kept in mind, in seconds.
 _PAST: Final = 300
@@ -27,96 +27,88 @@ class OutlookSource:
 
     Args:
         store: The database.
+        targets: Those that there are.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, targets: Mapping[str, TargetSettings]) -> None:
         self._store = store
+        self._targets = targets
         self._histories: dict[str, tuple[float, History]] = {}
 
-    def of(self, rows: Iterable[JobRow], now: datetime) -> Mapping[UUID, Outlook]:
-        """What is expected of those of these jobs that are active."""
-        by_target: dict[str, list[JobRow]] = defaultdict(list)
-        for row in rows:
-            if not row.status.is_final:
-                by_target[row.target].append(row)
-        outlooks: dict[UUID, Outlook] = {}
-        if by_target:
-            with self._store.read() as tx:
-                workers = tx.workers(now - timedelta(seconds=WORKER_SEEN_S))
-            for target, some in by_target.items():
-                _, slots = workers.get(target, (0, 0))
-                outlooks |= self._of_target(target, some, slots, now)
-        return outlooks
+    def of(self, targets: Mapping[UUID, str], now: datetime) -> Mapping[UUID, Outlook]:
+        """What is expected of those of these jobs that are active.
 
-    def _of_target(
-        self, target: str, rows: Sequence[JobRow], slots: int, now: datetime
-    ) -> dict[UUID, Outlook]:
+        Args:
+            targets: The jobs, and the target of each.
+            now: The time.
+        """
         with self._store.read() as tx:
-            queue = tx.lists.queue(target, _QUEUE)
-        if not slots:
-            # Nobody knows when a worker comes.
-            waiting = _positions(queue)
-            return {row.id: Outlook(queue_position=waiting.get(row.id)) for row in rows}
-        history = self._history(target)
-        wanted = {row.id for row in rows}
-        found = {row.id: _running(history, row, slots, now) for row in rows if _runs(row)}
-        running = [
-            Ahead(load=_load(*entry[:4]), running_for_s=_seconds(entry[5], now))
-            for entry in queue
-            if entry[5] is not None
-        ]
-        line = Line(history, running=running, slots=slots, now=now)
-        position = 0
-        for entry in queue:
-            if entry[5] is not None:
-                continue
-            position += 1
-            load = _load(*entry[:4])
-            if entry[4] in wanted:
-                start, finish = line.outlook(load)
-                found[entry[4]] = Outlook(queue_position=position, start=start, finish=finish)
-            line.add(load)
-        return found
+            workers = tx.workers(now - timedelta(seconds=WORKER_SEEN_S))
+            queues = {each: tx.lists.queue(each, _QUEUE) for each in set(targets.values())}
+        outlooks: dict[UUID, Outlook] = {}
+        for target, queue in queues.items():
+            _, slots = workers.get(target, (0, 0))
+            history = self._history(target)
+            outlooks |= _of_target(history, queue, wanted=targets, slots=slots, now=now)
+        return outlooks
 
     def _history(self, target: str) -> History:
         read_at, history = self._histories.get(target, (0.0, None))
         if history is None or monotonic() - read_at > _KEPT_S:
             with self._store.read() as tx:
                 runs = tx.lists.past(target, _PAST)
-            history = History([_run(entry) for entry in runs])
+            settings = self._targets.get(target)
+            limit_s = settings.max_time_limit_s if settings else float("inf")
+            history = History([_run(each) for each in runs], limit_s=limit_s)
             self._histories[target] = (monotonic(), history)
         return history
 
 
-def _positions(queue: Sequence[tuple[Any, ...]]) -> dict[UUID, int]:
-    waiting = (entry[4] for entry in queue if entry[5] is None)
-    return {key: position for position, key in enumerate(waiting, 1)}
+def _of_target(
+    history: History,
+    queue: Sequence[Queued],
+    *,
+    wanted: Collection[UUID],
+    slots: int,
+    now: datetime,
+) -> dict[UUID, Outlook]:
+    found: dict[UUID, Outlook] = {}
+    running = [
+        Ahead(load=_load(each), running_for_s=_seconds(each.running_since, now))
+        for each in queue
+        if each.running_since is not None
+    ]
+    line = Line(history, running=running, slots=slots, now=now)
+    position = 0
+    for each in queue:
+        load = _load(each)
+        if each.running_since is None:
+            position += 1
+            if each.id in wanted:
+                start, finish = line.outlook(load)
+                found[each.id] = Outlook(queue_position=position, start=start, finish=finish)
+            line.add(load)
+        elif each.id in wanted:
+            _, finish = outlook(
+                history,
+                load=load,
+                ahead=(),
+                slots=slots,
+                now=now,
+                running_for_s=_seconds(each.running_since, now),
+                points_done=each.points_done,
+            )
+            found[each.id] = Outlook(finish=finish)
+    return found
 
 
-def _load(n_qubits: int, depth: int, shots: int, n_points: int) -> Load:
-    return Load(n_qubits=n_qubits, depth=depth, shots=shots, n_points=n_points)
+def _load(job: Queued | Past) -> Load:
+    return Load(n_qubits=job.n_qubits, depth=job.depth, shots=job.shots, n_points=job.n_points)
 
 
-def _runs(row: JobRow) -> bool:
-    return row.status is JobStatus.RUNNING
+def _run(job: Past) -> PastRun:
+    return PastRun(load=_load(job), run_s=_seconds(job.started_at, job.finish_time))
 
 
-def _running(history: History, row: JobRow, slots: int, now: datetime) -> Outlook:
-    _, finish = outlook(
-        history,
-        load=_load(row.n_qubits, row.depth, row.shots, row.n_points),
-        ahead=(),
-        slots=slots,
-        now=now,
-        running_for_s=_seconds(row.started_at, now),
-        points_done=row.points_done,
-    )
-    return Outlook(finish=finish)
-
-
-def _run(entry: tuple[Any, ...]) -> PastRun:
-    return PastRun(load=_load(*entry[:4]), run_s=_seconds(entry[4], entry[5]))
-
-
-def _seconds(since: datetime | None, until: datetime) -> float:
-    return 0.0 if since is None else max(0.0, (until - since).total_seconds())
+def _seconds(since: datetime, until: datetime) -> float:
+    return max(0.0, (until - since).total_seconds())

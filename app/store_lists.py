@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, TypeAlias
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,6 +14,30 @@ from qdispatch.model import JobFilter, JobStatus
 
 #: Differs whenever something about a job does that watchers are told.
 Version: TypeAlias = tuple[JobStatus, int, int]
+
+
+class Past(NamedTuple):
+    """As much of a finished job as tells how long such jobs take."""
+
+    n_qubits: int
+    depth: int
+    shots: int
+    n_points: int
+    started_at: datetime
+    finish_time: datetime
+
+
+class Queued(NamedTuple):
+    """As much of an active job as tells what is to be expected of it."""
+
+    n_qubits: int
+    depth: int
+    shots: int
+    n_points: int
+    id: UUID
+    running_since: datetime | None
+    """None if it waits."""
+    points_done: int
 
 
 class ListStatements:
@@ -108,34 +133,26 @@ class ListStatements:
         )
         return {key: (status, int(length), int(points)) for key, status, length, points in rows}
 
-    def past(self, target: str, limit: int) -> list[tuple[Any, ...]]:
-        """The last jobs that a target has finished.
-
-        Returns:
-            n_qubits, depth, shots, n_points, started_at and finish_time of each.
-        """
+    def past(self, target: str, limit: int) -> list[Past]:
+        """The last jobs that a target has finished, latest first."""
         rows = self._connection.execute(
             sa.select(*_LOAD, JOB.c.started_at, JOB.c.finish_time)
             .where(JOB.c.target == target, JOB.c.status == JobStatus.FINISHED)
             .order_by(JOB.c.id.desc())
             .limit(limit)
         )
-        return [tuple(row) for row in rows]
+        return [Past(*row) for row in rows]
 
-    def queue(self, target: str, limit: int) -> list[tuple[Any, ...]]:
-        """The active jobs of a target, oldest first.
-
-        Returns:
-            n_qubits, depth, shots, n_points, id and, if it runs, started_at of each.
-        """
-        running = sa.case((JOB.c.status == JobStatus.RUNNING, JOB.c.started_at))
+    def queue(self, target: str, limit: int) -> list[Queued]:
+        """The active jobs of a target, oldest first."""
+        since = sa.case((JOB.c.status == JobStatus.RUNNING, JOB.c.started_at))
         rows = self._connection.execute(
-            sa.select(*_LOAD, JOB.c.id, running)
+            sa.select(*_LOAD, JOB.c.id, since, JOB.c.points_done)
             .where(sa.literal_column(ACTIVE, sa.Boolean()), JOB.c.target == target)
             .order_by(JOB.c.id)
             .limit(limit)
         )
-        return [tuple(row) for row in rows]
+        return [Queued(*row) for row in rows]
 
 
 _LOAD = (JOB.c.n_qubits, JOB.c.depth, JOB.c.shots, JOB.c.n_points)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Condition, Thread
@@ -36,9 +36,14 @@ _AGAIN_S: Final = (0.01, 0.03, 0.1, 0.3)
 _MANY: Final = 1000
 # How long to wait for a database that is away, in seconds, unless looks are closer.
 _AWAY_S: Final = 1.0
-# How often outlooks are made anew, in seconds, and how many watchers may be told in one.
+# Outlooks are made when a job has been watched for so long, and every so often, in
+# seconds: many jobs end before anybody can read what is expected of them.
+_SOON_S: Final = 0.3
 _OUTLOOK_S: Final = 2.0
-_TOLD_PER_S: Final = 250
+# Watchers that are told of outlooks at once, and the pause behind, in seconds: ends
+# must not wait behind the outlooks of thousands.
+_TOLD: Final = 25
+_PAUSE_S: Final = 0.1
 
 #: Told of every update; then, once, of the end: None, or why it could not go on.
 Tell: TypeAlias = Callable[[JobUpdate | BatchUpdate | QDispatchError | None], None]
@@ -85,6 +90,10 @@ class Watchers:
         self._of_job: dict[UUID, set[Watcher]] = defaultdict(set)
         self._versions: dict[UUID, Version] = {}
         self._again: list[tuple[float, int, UUID]] = []
+        self._targets: dict[UUID, str] = {}
+        self._expected: Outlooks = {}
+        self._to_tell: deque[Watcher] = deque()
+        self._outlook_at = float("inf")
         self._thread = Thread(target=self._run, name="watchers", daemon=True)
 
     def start(self) -> None:
@@ -144,9 +153,9 @@ class Watchers:
     # -- the thread
 
     def _run(self) -> None:
-        look_at = outlook_at = monotonic()
+        look_at = monotonic()
         while True:
-            said, new, left, closed = self._next(min(look_at, self._due()))
+            said, new, left, closed = self._next(min(look_at, self._due(), self._outlook_at))
             # Whoever has left at once is in both.
             new = [each for each in new if each not in left]
             if closed:
@@ -160,9 +169,8 @@ class Watchers:
                 keys |= self._ripe(now)
                 unchanged = self._look(keys)
                 self._look_again(said & unchanged, now)
-                if everything and now >= outlook_at:
+                if now >= self._outlook_at:
                     self._tell_outlooks()
-                    outlook_at = now + max(_OUTLOOK_S, self._watched() / _TOLD_PER_S)
                 if everything:
                     look_at = monotonic() + self._interval_s
             except UnavailableError:
@@ -224,13 +232,15 @@ class Watchers:
                 self._of_job[key].add(each)
         keys = {key for each in begun for key in (each.watch.keys if each.watch else ())}
         rows = {row.id: row for row in self._rows(keys)}
-        outlooks = self._outlooks.of(rows.values(), self._clock())
+        if begun:
+            self._outlook_at = min(self._outlook_at, monotonic() + _SOON_S)
         for each in begun:
-            self._tell(each, rows, outlooks)
+            self._tell(each, rows, None)
             if not each.told:
                 self._end(each, JobNotFoundError(f"there is no job {each.job_id}", field="id"))
         for row in rows.values():
             if row.id in self._of_job:
+                self._targets[row.id] = row.target
                 # Those who watch it already have not been told of a newer one.
                 self._versions.setdefault(row.id, (row.status, len(row.life), row.points_done))
 
@@ -285,12 +295,16 @@ class Watchers:
             watcher.tell(None)
 
     def _tell_outlooks(self) -> None:
-        watchers = {each for some in self._of_job.values() for each in some}
-        if watchers:
-            rows = self._rows(self._of_job.keys())
-            outlooks = self._outlooks.of(rows, self._clock())
-            for each in watchers:
-                self._tell(each, {}, outlooks)
+        """Tells some watchers what to expect; all of them in turn."""
+        if not self._to_tell:
+            self._expected = self._outlooks.of(self._targets, self._clock())
+            self._to_tell.extend({each for some in self._of_job.values() for each in some})
+        for _ in range(min(_TOLD, len(self._to_tell))):
+            watcher = self._to_tell.popleft()
+            if watcher.watch is not None and watcher.watch.keys:
+                self._tell(watcher, {}, self._expected)
+        pause_s = _PAUSE_S if self._to_tell else _OUTLOOK_S
+        self._outlook_at = monotonic() + pause_s if self._of_job else float("inf")
 
     def _drop_deleted(self, keys: Iterable[UUID]) -> None:
         for key in keys:
@@ -319,9 +333,7 @@ class Watchers:
             if not some:
                 del self._of_job[key]
                 self._versions.pop(key, None)
-
-    def _watched(self) -> int:
-        return sum(map(len, self._of_job.values()))
+                self._targets.pop(key, None)
 
 
 def _stopping() -> UnavailableError:

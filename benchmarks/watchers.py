@@ -46,7 +46,7 @@ def installation(folder: Path) -> Iterator[dict[str, psutil.Process]]:
         "QDISPATCH_DATA_DIR": str(folder),
         "QDISPATCH_SERVER__ADDRESS": _ADDRESS,
     }
-    commands = {  # fmt: skip
+    commands = {
         "migrate": ["-m", "app", "migrate"],
         "pause": ["-m", "app", "target", "pause", "aer"],
         "server": ["-m", "rpc"],

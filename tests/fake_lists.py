@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 from uuid import UUID
 
 from app.rows import BatchRow, JobRow
-from app.store_lists import Version
+from app.store_lists import Past, Queued, Version
 from qdispatch.model import JobFilter, JobStatus
 from tests.fake_tables import Tables
 
@@ -55,25 +54,26 @@ class FakeListStatements:
         rows = [self._tables.jobs[key] for key in job_ids if key in self._tables.jobs]
         return {row["id"]: (row["status"], len(row["life"]), row["points_done"]) for row in rows}
 
-    def past(self, target: str, limit: int) -> list[tuple[Any, ...]]:
+    def past(self, target: str, limit: int) -> list[Past]:
         ended = (
             each
             for each in self._newest()
             if each.target == target and each.status is JobStatus.FINISHED
         )
-        return [(*_load(each), each.started_at, each.finish_time) for each in ended][:limit]
+        return [Past(*_load(each), each.started_at, each.finish_time) for each in ended][:limit]
 
-    def queue(self, target: str, limit: int) -> list[tuple[Any, ...]]:
+    def queue(self, target: str, limit: int) -> list[Queued]:
         active = [
             each
             for each in reversed(list(self._newest()))
             if each.target == target and not each.status.is_final
         ]
         return [
-            (
+            Queued(
                 *_load(each),
                 each.id,
                 each.started_at if each.status is JobStatus.RUNNING else None,
+                each.points_done,
             )
             for each in active[:limit]
         ]

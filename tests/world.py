@@ -184,7 +184,7 @@ def make_world(settings: Settings) -> World:
     watchers = Watchers(
         store=store,
         clock=clock,
-        outlooks=OutlookSource(store),
+        outlooks=OutlookSource(store, settings.targets),
         interval_s=settings.server.watch_interval_s,
     )
     return World(

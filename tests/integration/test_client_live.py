@@ -53,7 +53,10 @@ def server(world: World) -> Iterator[Server]:
 def another(world: World, port: int) -> Iterator[int]:
     """A server at this port, whose watchers are new, and hear of nothing but by looking."""
     watchers = Watchers(
-        store=world.store, clock=world.clock, outlooks=OutlookSource(world.store), interval_s=0.01
+        store=world.store,
+        clock=world.clock,
+        outlooks=OutlookSource(world.store, world.settings.targets),
+        interval_s=0.01,
     )
     address = {"address": f"127.0.0.1:{port}"}
     settings = world.settings.server.model_copy(update=address)

@@ -194,7 +194,7 @@ class Installation:
         watchers = Watchers(
             store=self._store,
             clock=utc_now,
-            outlooks=OutlookSource(self._store),
+            outlooks=OutlookSource(self._store, settings.targets),
             interval_s=settings.server.watch_interval_s,
         )
         self._workers = {
