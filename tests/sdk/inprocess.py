@@ -43,6 +43,7 @@ class ThreadEngine(Engine):
         self._target = target
         self._limits = limits
         self._looked_at, self._poke = os.pipe()
+        self._threads: list[Thread] = []
         super().__init__(Path(), self._looked_at)
 
     def start(self, patience: Patience = lambda: True) -> None:
@@ -58,7 +59,9 @@ class ThreadEngine(Engine):
             with theirs, suppress(OSError):
                 serve(theirs, simulator, self._limits)
 
-        Thread(target=run, daemon=True).start()
+        thread = Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def kill(self) -> None:
         self._forget()
@@ -69,6 +72,9 @@ class ThreadEngine(Engine):
 
     def close(self) -> None:
         super().close()
+        # A thread inside an SDK must not see the end of the interpreter.
+        for thread in self._threads:
+            thread.join()
         os.close(self._looked_at)
         os.close(self._poke)
 

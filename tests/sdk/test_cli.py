@@ -55,10 +55,11 @@ def surroundings(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def held(installation: Installation) -> Iterator[None]:
-    """Jobs stay pending."""
+def held(installation: Installation, client: Client) -> Iterator[None]:
+    """Jobs stay pending, and are canceled at the end."""
     installation.dispatcher.held.set()
     yield
+    client.cancel_jobs([each.id for each in client.jobs(status="pending")])
     installation.dispatcher.release()
 
 
