@@ -355,6 +355,7 @@ def test_thousands_of_watchers_cost_one_question_a_look(
     world: World, watchers: Watchers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "_AGAIN_S", (NEVER_S,))
+    monkeypatch.setattr(watching, "_SOON_S", NEVER_S)
     kept = world.jobs.submit_many([bell()] * 20, request_id="r")
     jobs = [UUID(each) for each in kept.job_ids]
     all_told = [watch(watchers, jobs[each % 20]) for each in range(3000)]
