@@ -45,10 +45,13 @@ def events_of(row: JobRow) -> tuple[JobEvent, ...]:
     # Claims of which nothing was kept come before all others.
     attempt = row.attempt - sum(status is _RUNNING for status, _ in changes)
     events: list[JobEvent] = []
+    last = row.created_at
     for number, (status, at) in enumerate(changes, 1):
         attempt += status is _RUNNING
         claimed = 0 if number == 1 else attempt
-        events.append(JobEvent(number=number, status=status, at=at, attempt=claimed))
+        # Machines that change a job have clocks of their own.
+        last = max(last, at)
+        events.append(JobEvent(number=number, status=status, at=last, attempt=claimed))
     return tuple(events)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
 from celery import Celery
-from kombu import Connection
+from kombu import Connection, Consumer
 
 from app.ids import known_id
 
@@ -66,19 +67,23 @@ class EventListener:
                 self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _listen(self, connection: Connection) -> None:
+        # Celery itself would try for ever, and whoever stops would wait for that.
+        connection.ensure_connection(max_retries=1, interval_start=_FIRST_PAUSE_S)
         # Of tasks only: workers say that they are alive every other second.
         receiver = self._celery.events.Receiver(
             connection, handlers={"*": self._hear}, routing_key="task.#"
         )
-        with receiver.consumer_context(wakeup=False) as (own, _, _):
+        make = partial(Consumer, on_decode_error=receiver.on_decode_error)
+        (consumer,) = receiver.get_consumers(partial(make, receiver.channel), receiver.channel)
+        with consumer:
             self._pause_s = _FIRST_PAUSE_S
             beat_at = monotonic()
             while not self._closed.is_set():
                 with suppress(TimeoutError):
-                    own.drain_events(timeout=_LOOK_S)
+                    connection.drain_events(timeout=_LOOK_S)
                 # Also while events come without a pause.
                 if monotonic() >= beat_at:
-                    own.heartbeat_check()
+                    connection.heartbeat_check()
                     beat_at = monotonic() + _BEAT_S
 
     def _hear(self, event: dict[str, Any]) -> None:

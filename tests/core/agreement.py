@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from uuid import UUID
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from app.events import events_of
 from app.jobs import TRANSITIONS
 from app.rows import JobRow
 from qdispatch.errors import QDispatchError, UnavailableError
@@ -52,6 +54,8 @@ class Agreement(RuleBasedStateMachine):
         for job_id, job in self.model.jobs.items():
             columns = job.columns()
             assert {name: getattr(rows[job_id], name) for name in columns} == columns
+            events = events_of(rows[job_id])
+            assert [(each.status, each.at, each.attempt) for each in events] == job.events
         assert {key: found for key, found in results.items() if found} == {
             job.id: job.results for job in self.model.all() if job.results
         }
@@ -138,12 +142,26 @@ def check_law(was: JobRow | None, row: JobRow) -> None:
         if was.status.is_final:
             assert for_good(row) == for_good(was)
         assert was.stopped_at in (None, row.stopped_at)
+    check_events(row)
     # Of a canceled job, something may still run.
     unconfirmed = row.status is JobStatus.CANCELED and row.stopped_at is None
     assert row.lease_until is None or row.status is JobStatus.RUNNING or unconfirmed
     assert row.lease_until is not None or row.status is not JobStatus.RUNNING
     assert (row.finish_time is not None) is row.status.is_final
     assert (row.error_kind is not None) is (row.status is JobStatus.FAILED)
+
+
+def check_events(row: JobRow) -> None:
+    """Every change of a status is one event, in order, and nothing else is."""
+    events = events_of(row)
+    assert [each.number for each in events] == list(range(1, len(events) + 1))
+    assert row.life.count("\n") == len(events)
+    assert events[0].status is JobStatus.PENDING
+    assert (events[-1].status, events[-1].attempt) == (row.status, row.attempt)
+    for before, after in pairwise(events):
+        assert after.status in TRANSITIONS[before.status]
+        assert after.attempt == before.attempt + (after.status is JobStatus.RUNNING)
+        assert before.at <= after.at
 
 
 def for_good(row: JobRow) -> dict[str, object]:

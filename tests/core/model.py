@@ -47,6 +47,8 @@ class ModelJob:
     not_before: datetime | None = None
     error_kind: str | None = None
 
+    events: list[tuple[JobStatus, datetime, int]] = field(default_factory=list)
+    """Every change of its status: what it became, when, and the attempt by then."""
     results: tuple[bytes, ...] = ()
     file: bool = True
     """Whether its program's file is there; once it is final, that is litter."""
@@ -60,7 +62,7 @@ class ModelJob:
 
     def columns(self) -> dict[str, object]:
         """What its row must hold."""
-        others = ("results", "file", "deleted")
+        others = ("events", "results", "file", "deleted")
         return {name: value for name, value in vars(self).items() if name not in others}
 
 
@@ -143,7 +145,7 @@ class Model:
         self.jobs[job_id] = ModelJob(
             id=job_id, request_id=request_id, shots=shots, created_at=self.clock()
         )
-        return self.jobs[job_id]
+        return self._became(self.jobs[job_id], PENDING)
 
     def cancel(self, job: ModelJob) -> tuple[CancelVerdict, JobStatus]:
         unconfirmed = job.status is CANCELED and job.lease_until is not None
@@ -176,8 +178,8 @@ class Model:
             # Its message is used up, and it is for the sweep to send another.
             job.sent_at = None
             return None
-        job.status = RUNNING
         job.attempt += 1
+        self._became(job, RUNNING)
         job.worker = worker
         job.started_at = self.clock()
         job.lease_until = self._lease()
@@ -316,16 +318,21 @@ class Model:
 
     # -- steps that several have in common
 
+    def _became(self, job: ModelJob, status: JobStatus) -> ModelJob:
+        job.status = status
+        job.events.append((status, self.clock(), job.attempt))
+        return job
+
     def _end(
         self, job: ModelJob, status: JobStatus, lease_until: datetime | None = None
     ) -> ModelJob:
-        job.status = status
+        self._became(job, status)
         job.finish_time = self.clock()
         job.lease_until = lease_until
         return job
 
     def _give_back(self, job: ModelJob, not_before: datetime | None = None) -> None:
-        job.status = PENDING
+        self._became(job, PENDING)
         job.lease_until = None
         job.sent_at = None
         job.not_before = not_before

@@ -20,6 +20,7 @@ from app.ports import Dispatch
 from app.settings import Settings
 from qdispatch.errors import UnavailableError
 from qdispatch.model import CancelVerdict, ErrorKind, JobStatus
+from tests.core.agreement import check_events
 from tests.core.linear import CANCELED, FAILED, FINISHED, Call, in_some_order
 from tests.world import WORKER, World, failed, finished, make_settings
 
@@ -192,6 +193,10 @@ def test_what_callers_are_told_could_have_happened_one_after_the_other(
 def check_end(world: World, job_id: UUID, calls: list[Call]) -> None:
     """At most one call has ended the job, and the database has what that one was told."""
     status = world.status(job_id)
+    with world.store.read() as tx:
+        row = tx.job(job_id)
+    assert row is not None
+    check_events(row)
     winners = Counter(
         {"finish": FINISHED, "fail": FAILED, "terminate": CANCELED}[call.name]
         for call in calls

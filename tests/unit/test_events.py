@@ -117,3 +117,9 @@ def test_a_status_that_went_back_unnoticed_comes_last() -> None:
     """A running job that the version before has made pending again."""
     events = events_of(row("pr", status=PENDING, started_at=at(1)))
     assert told(events) == [("pending", 0), ("running", 1), ("pending", 1)]
+
+
+def test_clocks_that_differ_do_not_turn_events_round() -> None:
+    kept = line(PENDING, at(0)) + line(RUNNING, at(5)) + line(FINISHED, at(4))
+    events = events_of(row("prf", life=kept))
+    assert [each.at for each in events] == [at(0), at(5), at(5)]

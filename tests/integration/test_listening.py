@@ -1,0 +1,127 @@
+"""The server hears from workers' events which jobs may have changed, and goes on hearing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition
+from time import monotonic
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from celery import Celery
+
+from app.settings import Settings
+from tasks.celery import make_celery
+from tasks.listen import EventListener
+from tests.services import RabbitMQ
+from tests.services.process import wait_until
+from tests.world import make_settings
+
+_LONG_S = 20.0
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Settings:
+    return make_settings(tmp_path)
+
+
+@pytest.fixture
+def over_rabbitmq(tmp_path: Path, rabbitmq: RabbitMQ) -> Settings:
+    return make_settings(tmp_path, broker_url=rabbitmq.url)
+
+
+@pytest.fixture(params=["embedded", "over_rabbitmq"])
+def settings(request: pytest.FixtureRequest) -> Settings:
+    found: Settings = request.getfixturevalue(request.param)
+    return found
+
+
+class Heard:
+    """The jobs that were named; it is the function that is told."""
+
+    def __init__(self) -> None:
+        self.jobs: list[UUID] = []
+        self._condition = Condition()
+
+    def __call__(self, job_ids: Sequence[UUID]) -> None:
+        with self._condition:
+            self.jobs += job_ids
+            self._condition.notify()
+
+    def until(self, job_id: UUID) -> None:
+        with self._condition:
+            assert self._condition.wait_for(lambda: job_id in self.jobs, _LONG_S)
+
+    def waits_for(self, job_id: UUID, timeout_s: float) -> bool:
+        with self._condition:
+            return self._condition.wait_for(lambda: job_id in self.jobs, timeout_s)
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[Heard]:
+    heard = Heard()
+    celery = make_celery(settings, results=False)
+    listener = EventListener(celery, on_job=heard)
+    listener.start()
+    try:
+        yield heard
+    finally:
+        listener.close()
+        celery.close()
+
+
+@contextmanager
+def worker(settings: Settings) -> Iterator[Any]:
+    """What sends events as a worker does."""
+    celery: Celery = make_celery(settings, results=True)
+    with (
+        celery.connection_for_write() as connection,
+        celery.events.Dispatcher(connection, hostname="aer@host", enabled=True) as events,
+    ):
+        yield events
+    celery.close()
+
+
+def say_until_heard(events: Any, heard: Heard, kind: str = "task-started") -> UUID:
+    """Until the listener has found its way to the broker, what is said is lost."""
+    for _ in range(200):
+        job_id = uuid4()
+        events.send(kind, uuid=str(job_id))
+        if heard.waits_for(job_id, 0.1):
+            return job_id
+    raise AssertionError("nothing was heard")
+
+
+def test_events_of_tasks_name_jobs(settings: Settings) -> None:
+    with listening(settings) as heard, worker(settings) as events:
+        say_until_heard(events, heard)
+        job_id = uuid4()
+        events.send("worker-heartbeat", freq=2)
+        events.send("task-succeeded", uuid="no uuid")
+        events.send("task-failed")
+        events.send("task-succeeded", uuid=str(job_id))
+        heard.until(job_id)
+        assert all(isinstance(each, UUID) for each in heard.jobs)
+
+
+def test_a_connection_that_breaks_is_made_anew(
+    over_rabbitmq: Settings, rabbitmq: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listening(over_rabbitmq) as heard:
+        with worker(over_rabbitmq) as events:
+            say_until_heard(events, heard)
+        rabbitmq.ctl("close_all_connections", "--vhost", rabbitmq.vhost, "a test")
+        assert wait_until(lambda: "no events for now" in caplog.text, 20)
+        with worker(over_rabbitmq) as events:
+            say_until_heard(events, heard)
+
+
+def test_a_broker_that_is_away_does_not_keep_a_listener_from_its_end(tmp_path: Path) -> None:
+    away = make_settings(tmp_path, broker_url="amqp://127.0.0.1:1//")
+    started = monotonic()
+    with listening(away) as heard:
+        assert not heard.waits_for(uuid4(), 0.3)
+    assert monotonic() - started < 3
