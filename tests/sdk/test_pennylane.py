@@ -153,6 +153,19 @@ def test_seeds_make_samples_come_again(client: Client) -> None:
     assert twice(None) != [first, second]
 
 
+def test_the_device_is_found_by_its_name(address: str) -> None:
+    device = qml.device("qdispatch", wires=2, target="aer")
+    assert isinstance(device, QDispatchDevice)
+    assert device.client.address == address
+
+    @qml.qnode(device)
+    def circuit() -> Any:
+        qml.X(1)
+        return qml.expval(qml.Z(1))
+
+    assert circuit() == pytest.approx(-1)
+
+
 def test_any_wires(client: Client) -> None:
     device, expected = QDispatchDevice(client=client), qml.device("default.qubit")
     for node in (device, expected):

@@ -122,3 +122,20 @@ def test_tapes_that_differ_in_more_than_angles_are_one_batch(client: Client) -> 
     # Equal tapes are run once.
     assert sorted(jobs_of(client, "batch")) == [0, 0, 2]
     assert len({each.batch_id for each in client.jobs(tag="batch")}) == 1
+
+
+def test_sweeps_that_are_too_long_are_cut(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qdispatch.pennylane.submission._MAX_POINTS", 2)
+    monkeypatch.setattr("qdispatch.pennylane.submission._MAX_JOBS", 2)
+    device = QDispatchDevice(1, client=client, target="aer", tags=["cut"])
+
+    @qml.qnode(device)
+    def circuit(angle: Any) -> Any:
+        qml.RX(angle, 0)
+        return qml.expval(qml.Z(0))
+
+    angles = np.arange(5) / 5
+    np.testing.assert_allclose(circuit(angles), np.cos(angles), atol=1e-9)
+    # The last point has nothing to be swept with, and a call of its own.
+    assert sorted(jobs_of(client, "cut")) == [0, 2, 2]
+    assert len({each.batch_id for each in client.jobs(tag="cut")}) == 2

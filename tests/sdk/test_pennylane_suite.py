@@ -31,14 +31,14 @@ def outcomes(report: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("shots", ["None", "20000"])
+@pytest.mark.parametrize("shots", ["None", "10000"])
 def test_the_device_suite_passes(address: str, shots: str, tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     command = [
         sys.executable, "-m", "pytest", get_device_tests(), "--device=qdispatch",
         f"--shots={shots}", "--device-kwargs", f"address={address}", "target=aer",
-        "--tb=short", "-q", "-p", "no:cacheprovider", "--no-flaky-report", "--disable-warnings",
-        f"--junitxml={report}",
+        "seed=7", "--tb=short", "--assert=plain", "-q", "-p", "no:cacheprovider",
+        "--no-flaky-report", "--disable-warnings", f"--junitxml={report}",
     ]  # fmt: skip
     run = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False

@@ -70,7 +70,10 @@ def _exact(unitary: Any, parts: Sequence[Any]) -> Sequence[Any]:
             qml.RX(0.6 * attempt, first), qml.RZ(0.2 * attempt, second),
         ]  # fmt: skip
         rest = matrix @ qml.matrix(generic, wire_order=unitary.wires).conj().T
-        tried = [*generic, *qml.QubitUnitary(rest, wires=unitary.wires).decomposition()]
+        tried: Sequence[Any] = [
+            *generic,
+            *qml.QubitUnitary(rest, wires=unitary.wires).decomposition(),
+        ]
         tried, error = _mended(tried, unitary)
         if error < least:
             best, least = tried, error

@@ -212,14 +212,13 @@ def _shot_by_shot(
 ) -> tuple[Any, ...]:
     """The results of each shot alone, which is how PennyLane takes mid-circuit measurements."""
 
-    def column(measurement: Any) -> Sequence[Any]:
+    def column(measurement: Any) -> Any:
         if measurement.mv is not None:
             (source,) = measurement.mv.measurements
             return outcomes[source]
         if isinstance(measurement, mps.ExpectationMP):
             # The mean of a single shot is its value.
-            values: Sequence[Any] = mps.SampleMP(measurement.obs).process_samples(samples, wires)
-            return values
+            return mps.SampleMP(measurement.obs).process_samples(samples, wires)
         return [measurement.process_samples(samples[k : k + 1], wires) for k in range(len(samples))]
 
     return tuple(map(_unwrapped, zip(*map(column, measurements), strict=True)))

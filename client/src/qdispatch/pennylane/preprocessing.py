@@ -110,7 +110,7 @@ def _stands_alone(measurement: Any) -> bool:
     return isinstance(qml.simplify(measurement.obs), qml.ops.Sum)
 
 
-@qml.transform
+@qml.transform  # type: ignore[untyped-decorator]
 def _refuse_postselect(tape: Any) -> tuple[Sequence[Any], Callable[[Any], Any]]:
     if any(getattr(each, "postselect", None) is not None for each in tape.operations):
         raise qml.exceptions.DeviceError(
@@ -120,7 +120,7 @@ def _refuse_postselect(tape: Any) -> tuple[Sequence[Any], Callable[[Any], Any]]:
     return (tape,), _first
 
 
-@qml.transform
+@qml.transform  # type: ignore[untyped-decorator]
 def _split(tape: Any) -> tuple[Sequence[Any], Callable[[Any], Any]]:
     """Splits a tape with shots into tapes whose measurements have one basis in common."""
     if not tape.shots:

@@ -100,18 +100,19 @@ class Submission:
             # Exact results of one program are the same for all that ask.
             points: dict[Any, tuple[Dissected, list[int]]] = {}
             for place, program in group:
-                key = place if order.shots else program.angles
-                points.setdefault(key, (program, []))[1].append(place)
+                which = place if order.shots else program.angles
+                points.setdefault(which, (program, []))[1].append(place)
             size = max(1, min(_MAX_POINTS, _MAX_BYTES // max(1, order.n_bytes)))
             parts = list(points.values())
             for start in range(0, len(parts), size):
-                yield from self._merged(order, parts[start : start + size])
+                yield from self._merged(orders, parts[start : start + size])
 
     def _merged(
-        self, order: Order, points: Sequence[tuple[Dissected, list[int]]]
+        self, orders: Sequence[Order], points: Sequence[tuple[Dissected, list[int]]]
     ) -> Iterator[_Job]:
         """One sweep; or jobs on their own, if there is nothing to sweep over."""
         places = [each for _, each in points]
+        order = orders[places[0][0]]
         template = merge([program for program, _ in points])
         if template.parameters:
             spec = self._spec(
