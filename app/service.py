@@ -126,12 +126,11 @@ class JobService:
         """
         return info_of(self._submission.submit(spec, request_id=request_id, owner=owner))
 
-    def get(self, job_id: str, *, with_sweep: bool = False) -> JobInfo:
+    def get(self, job_id: str) -> JobInfo:
         """A job, without its results.
 
-        Args:
-            job_id: Its id.
-            with_sweep: Whether the values of its parameters are in its spec.
+        The values of a sweep are in its spec once it is final: who waits for it
+        asks often, and they may be many.
 
         Raises:
             JobNotFoundError: There is none of that id.
@@ -139,7 +138,7 @@ class JobService:
         key = parse_job_id(job_id)
         with self._store.read() as tx:
             row = _found(tx.job(key), job_id)
-            packed = tx.sweep(key) if with_sweep and row.n_points else b""
+            packed = tx.sweep(key) if row.n_points and row.status.is_final else b""
         info = info_of(row)
         if not packed:
             return info

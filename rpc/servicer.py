@@ -73,8 +73,7 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
 
         def call() -> pb.GetJobResponse:
             wants = request.include_results
-            # A client that finds a job again has the values of its sweep from here only.
-            job = encode_job(self._service.get(request.id, with_sweep=True))
+            job = encode_job(self._service.get(request.id))
             if wants:
                 values = self._service.results(request.id)
                 self._check_size(sum(len(value) for value in values))
