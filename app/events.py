@@ -58,8 +58,9 @@ def events_of(row: JobRow) -> tuple[JobEvent, ...]:
 def _changes(row: JobRow) -> Iterator[_Change]:
     """What is kept, and what must have happened besides."""
     kept = [_kept(text) for text in row.life.splitlines()]
-    if not kept or kept[0][0] is not _PENDING:
-        kept.insert(0, (_PENDING, row.created_at))
+    created = (_PENDING, row.created_at)
+    if kept[:1] != [created]:
+        kept.insert(0, created)
     before, at = kept[0]
     yield before, at
     claims = 0

@@ -22,7 +22,7 @@ from app.backup import Backup, BackupError, back_up, restore
 from app.database import migrate, open_store
 from app.ports import Dispatch
 from app.settings import Settings, SettingsError
-from qdispatch.model import ErrorKind, JobStatus, TargetState
+from qdispatch.model import ErrorKind, JobStatus, ProgramFormat, TargetState
 from tasks.run import JobRunner
 from tests.fakes import ManualStop, ScriptedEngine
 from tests.services import PostgreSQL
@@ -128,6 +128,28 @@ def test_every_job_of_a_restored_system_settles(
     assert restored.targets.states()[1].state is TargetState.DRAINED
     settle(restored, at=world)
     check_each(restored, jobs)
+
+
+def test_batches_and_sweeps_are_restored(
+    world: World, folder: Path, empty: Settings, open_world: OpenWorld
+) -> None:
+    sweep = bell(
+        program_format=ProgramFormat.OPENQASM3,
+        parameters=("a",),
+        parameter_values=((0.5,), (-1.25,)),
+    )
+    kept = world.jobs.submit_many([bell(), sweep, bell()], request_id="r")
+    ended, swept, _ = (UUID(each) for each in kept.job_ids)
+    assert world.work.finish(world.claim(ended), finished())
+    back_up(world.settings, folder, clock=world.clock)
+    restore(empty, folder)
+    restored = open_world(empty)
+    assert restored.jobs.batch(kept.batch.id) == world.jobs.batch(kept.batch.id)
+    assert restored.info(ended).events == world.info(ended).events
+    assert restored.jobs.submit_many([bell(), sweep, bell()], request_id="r").job_ids == (
+        kept.job_ids
+    )
+    assert restored.claim(swept).spec.parameter_values == sweep.parameter_values
 
 
 def test_a_backup_says_what_it_is(world: World, folder: Path) -> None:
@@ -236,16 +258,20 @@ def test_a_backup_of_the_version_before_is_brought_up_to_date(
     job_id = world.job_in(FINISHED)
     back_up(world.settings, folder, clock=world.clock)
     with sqlite3.connect(folder / "qdispatch.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
-        for index in ("job_lease_idx", "job_result_bytes_idx"):
-            connection.execute(f"DROP INDEX {index}")
-        connection.execute("DROP TABLE target")
-        for name in ("faults", "not_before", "stopped_at", "result_bytes"):
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        connection.execute("DROP INDEX job_batch_idx")
+        for name in ("batch", "sweep"):
+            connection.execute(f"DROP TABLE {name}")
+        for name in (
+            "batch_id", "batch_index", "parameters", "n_points", "points_done", "life"
+        ):  # fmt: skip
             connection.execute(f"ALTER TABLE job DROP COLUMN {name}")
     connection.close()
     restore(empty, folder)
     open_store(empty).close()
-    assert open_world(empty).status(job_id) is FINISHED
+    restored = open_world(empty).info(job_id)
+    assert restored.status is FINISHED
+    assert restored.events == world.info(job_id).events
 
 
 def test_a_backup_of_a_later_version_is_refused(

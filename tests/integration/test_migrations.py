@@ -127,6 +127,17 @@ def test_the_version_before_goes_on_working_while_and_after_it_is_migrated(
             claim = world.claim(job_id)
             assert (claim.attempt, claim.faults) == (2, 1)
             assert world.work.finish(claim, finished())
+            # What the old one has not kept is made up for.
+            info = world.info(job_id)
+            assert [each.status for each in info.events] == [
+                "pending",
+                "running",
+                "pending",
+                "running",
+                "finished",
+            ]
+            assert [each.attempt for each in info.events] == [0, 1, 1, 2, 2]
+            assert (info.batch_id, info.n_points, info.spec.parameters) == ("", 0, ())
     finally:
         world.store.close()
 
