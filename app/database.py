@@ -13,8 +13,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
+from app.engines import make_engine
 from app.settings import Settings, SettingsError
-from app.store import Store, make_engine
+from app.store import Store
 from qdispatch.errors import QDispatchError, UnavailableError
 
 _MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -40,9 +39,6 @@ from qdispatch.model import JobStatus
 
 _log = logging.getLogger(__name__)
 
-# How long a call waits for a database that does not answer, in seconds.
-CONNECT_TIMEOUT_S = 3
-SQLITE_BUSY_S = 10
 # The longest that one transaction may take, in seconds; the largest results
 # take a second or two.
 TRANSACTION_S = 10.0
@@ -54,69 +50,11 @@ LONG_TRANSACTION_S = 60.0
 _AWAY = frozenset({"25", "53", "57", "58"})
 
 
-# What has PostgreSQL give up a connection, and the locks of its transaction, whose
-# client has died in silence or is frozen.
-_ABANDONED = (
-    "idle_in_transaction_session_timeout=20s",
-    "tcp_keepalives_idle=10",
-    "tcp_keepalives_interval=5",
-    "tcp_keepalives_count=3",
-)
-
-
-def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
-    """An engine for SQLite (a file, in WAL mode) or PostgreSQL.
-
-    Args:
-        url: SQLAlchemy's URL.
-        read_only: Whether the database is to refuse every change.
-    """
-    if url.startswith("sqlite"):
-        engine = sa.create_engine(
-            url, connect_args={"timeout": SQLITE_BUSY_S, "check_same_thread": False}
-        )
-        sa.event.listen(engine, "connect", _set_up_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-        if read_only:
-            sa.event.listen(engine, "connect", _forbid_sqlite_to_write)
-        return engine
-    session = (*_ABANDONED, *(["default_transaction_read_only=on"] if read_only else []))
-    return sa.create_engine(
-        url,
-        pool_timeout=CONNECT_TIMEOUT_S,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            # In another zone, the first and the last moments of the calendar
-            # would come back in years that Python does not have.
-            "options": "-c timezone=utc " + " ".join(f"-c {each}" for each in session),
-        },
-    )
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transactions begin too late; _begin_sqlite makes them.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _forbid_sqlite_to_write(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA query_only=ON")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later would meet SQLITE_BUSY
-    # without waiting; one that takes the write lock at once waits its turn.
-    read_only = connection.get_execution_options().get("read_only")
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-
 class Store:
     """A database of jobs.
 
     Args:
-        engine: From `make_engine`.
+        engine: From `app.engines.make_engine`.
     """
 
     def __init__(self, engine: sa.Engine) -> None:

@@ -15,10 +15,11 @@ from types import FrameType
 from typing import Final
 from uuid import UUID
 
+from app.engines import make_engine
 from app.ports import utc_now
 from app.programs import Programs
 from app.settings import Settings
-from app.store import Store, make_engine
+from app.store import Store
 from app.work import WorkService
 from qdispatch.errors import QDispatchError
 from tasks.dispatch import WAKE_SIGNAL

@@ -14,12 +14,13 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from app.engines import make_engine
 from app.jobs import Claim, EncodedResult, Failed, Finished
 from app.outlooks import OutlookSource
 from app.programs import Programs
 from app.service import JobService
 from app.settings import SETTINGS_VARIABLE, Settings
-from app.store import Store, make_engine
+from app.store import Store
 from app.targets import TargetControl
 from app.upkeep import Upkeep
 from app.watching import Watchers

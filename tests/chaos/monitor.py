@@ -10,8 +10,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from app.rows import ACTIVE
-from app.store import JOB, RESULT, WORKER, make_engine
+from app.engines import make_engine
+from app.rows import ACTIVE, JOB, RESULT, WORKER
 from qdispatch.model import JobStatus
 from tests.services.process import wait_until
 

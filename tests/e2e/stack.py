@@ -16,8 +16,8 @@ from typing import Final
 import psutil
 import sqlalchemy as sa
 
-from app.rows import ACTIVE
-from app.store import JOB, make_engine
+from app.engines import make_engine
+from app.rows import ACTIVE, JOB
 from qdispatch import Client
 from qdispatch.errors import QDispatchError
 from qdispatch.model import JobStatus

@@ -18,12 +18,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from app.engines import make_engine
 from app.outlooks import OutlookSource
 from app.ports import Dispatch, utc_now
 from app.programs import Programs
 from app.service import JobService
 from app.settings import Settings, TargetSettings
-from app.store import Store, make_engine
+from app.store import Store
 from app.watching import Watchers
 from app.work import WorkService
 from qdispatch.client import Client
