@@ -24,15 +24,15 @@ install: $(READY)
 $(READY): requirements.lock requirements-dev.lock pyproject.toml client/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(UV) pip sync --quiet --python $(BIN)/python requirements.lock requirements-dev.lock
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock requirements-dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e client -e .
 	touch $(READY)
 
 # -- prove
 
-# Three processes: two groups of tests wait much, the others compute.
+# More processes than cores: some groups of tests wait much, the others compute.
 test: $(READY)
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup
 
 test-slow: $(READY)  ## What the tests' own RabbitMQ, Redis and PostgreSQL survive.
 	$(BIN)/pytest -m slow

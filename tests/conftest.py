@@ -13,8 +13,15 @@ from app.database import migrate
 from app.settings import Settings
 from tests.world import World, make_settings, make_world
 
-# Folder -> group.
-_GROUPS = {"e2e": "e2e", "reliability": "reliability", "chaos": "reliability"}
+# Folder -> group. Tests of a group share a process, and what they start in it.
+_GROUPS = {
+    "e2e": "e2e",
+    "reliability": "reliability",
+    "chaos": "reliability-full",
+    "soak": "reliability-embedded",
+    "core": "services",
+    "integration": "services",
+}
 
 pytest_plugins = ["tests.services.fixtures"]
 
@@ -25,10 +32,18 @@ hypothesis.settings.load_profile("ci")
 # Before xdist puts the groups into the names.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps tests that share an installation, and all others, together in one process each."""
+    """Keeps tests that share an installation, or services, together in one process each."""
     for item in items:
-        group = next((each for each in _GROUPS if each in item.path.parts), "others")
-        item.add_marker(pytest.mark.xdist_group(_GROUPS.get(group, group)))
+        folder = next((each for each in _GROUPS if each in item.path.parts), "")
+        group = _GROUPS.get(folder, "alone")
+        if group in ("e2e", "reliability"):
+            group = f"{group}-{_installation(item)}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _installation(item: pytest.Item) -> str:
+    call = getattr(item, "callspec", None)
+    return "embedded" if call is None else str(call.params.get("stack", "embedded"))
 
 
 @pytest.fixture(scope="session")
