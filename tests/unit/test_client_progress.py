@@ -12,7 +12,7 @@ import pytest
 from qdispatch import progress
 from qdispatch.model import BatchInfo, BatchUpdate, Estimate, JobStatus, JobUpdate, Outlook
 from tests.client.answers import LIFE, info
-from tests.world import bell
+from tests.specs import bell
 
 NOW = datetime.now(UTC)
 SOON = Outlook(
