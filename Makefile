@@ -11,7 +11,7 @@ PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
 PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<80' \
           python -m grpc_tools.protoc -I rpc/proto
 
-.PHONY: run install test test-slow test-long chaos soak unit check check-proto check-compose proto lock clean
+.PHONY: run install test test-slow test-long test-compat chaos soak unit check check-proto check-compose docs proto lock clean
 .DEFAULT_GOAL := run
 
 # -- use
@@ -40,6 +40,23 @@ test-slow: $(READY)  ## What the tests' own RabbitMQ, Redis and PostgreSQL survi
 test-long: $(READY)  ## Races and histories by the thousand: a quarter of an hour.
 	$(BIN)/pytest -m long --timeout 1200
 
+# What users have the client beside: these hold protobuf below 7. Bounds, since
+# a resolver that cannot have them all would silently take very old ones.
+COMPAT       := build/compat
+COMPAT_SDKS  := 'cirq>=1.7' 'qiskit-ibm-runtime>=0.51' 'amazon-braket-sdk>=1.127'
+COMPAT_TOOLS := pytest pytest-timeout hypothesis qiskit-aer qiskit-qasm3-import
+COMPAT_TESTS := $(if $(QUICK),$(filter-out %_imports.py $(wildcard tests/client/test_circuits_*.py), \
+                $(wildcard tests/client/test_*.py)),tests/client) \
+                $(wildcard tests/unit/test_cli_*.py tests/unit/test_client*.py) \
+                $(addprefix tests/unit/test_,codec.py display.py plot.py template.py)
+
+test-compat: $(READY)  ## The client's own tests beside cirq, qiskit-ibm-runtime and amazon-braket-sdk; QUICK=1.
+	test -x $(COMPAT)/bin/python || $(UV) venv --quiet --python $(BIN)/python $(COMPAT)
+	$(UV) pip install --quiet --python $(COMPAT)/bin/python --reinstall-package qdispatch \
+	  './client[qiskit,cirq,pennylane,cli,plot,progress]' $(COMPAT_SDKS) $(COMPAT_TOOLS)
+	$(UV) pip check --quiet --python $(COMPAT)/bin/python
+	$(COMPAT)/bin/python -m pytest --confcutdir tests/client --hypothesis-profile ci $(COMPAT_TESTS)
+
 JOBS   ?= 5000
 FAULTS ?= 320
 SEED   ?= 1
@@ -61,6 +78,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory check-proto
 	$(MAKE) --no-print-directory check-compose
+	$(MAKE) --no-print-directory docs
 
 check-proto: $(READY)
 	fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
@@ -71,6 +89,9 @@ check-proto: $(READY)
 
 check-compose: $(READY)
 	$(BIN)/pytest -q tests/deployment
+
+docs: $(READY)  ## The reference of the client, in build/docs; fails on what has no docstring.
+	$(BIN)/python -W error docs/reference.py build/docs
 
 # -- maintain
 
@@ -85,4 +106,4 @@ lock: $(READY)  ## Pin the newest versions that fit together.
 	  --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -25,40 +25,17 @@ from app.targets import TargetControl
 from app.upkeep import Upkeep
 from app.watching import Watchers
 from app.work import WorkService
-from qdispatch.model import ErrorKind, JobInfo, JobSpec, JobStatus, ProgramFormat, Result
+from qdispatch.model import ErrorKind, JobInfo, JobStatus, Result
 from qdispatch.model import ResultType as Type
 from qdispatch.results_codec import encode_result
 from tests.fake_store import FakeStore
 from tests.fakes import ManualClock, ManualQueues, RecordingDispatcher, SwitchableStore
+from tests.specs import bell
 
 WORKER: Final = "aer@host"
 
 #: In place of a database's URL: the fake store.
 NO_DATABASE: Final = "fake:"
-
-BELL: Final = """OPENQASM 2.0;
-include "qelib1.inc";
-qreg q[2];
-creg c[2];
-h q[0];
-cx q[0],q[1];
-measure q -> c;
-"""
-
-_SPEC: Final = JobSpec(
-    program=BELL,
-    program_format=ProgramFormat.OPENQASM2,
-    framework="custom",
-    n_qubits=2,
-    depth=3,
-    target="aer",
-    shots=100,
-)
-
-
-def bell(**changes: Any) -> JobSpec:
-    """A job that everybody accepts, but for the changes."""
-    return replace(_SPEC, **changes)
 
 
 def counts(counted: dict[str, int]) -> EncodedResult:

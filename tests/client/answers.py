@@ -22,7 +22,7 @@ from qdispatch.model import (
 from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.watch_codec import encode_batch, encode_batch_update, encode_job_update
-from tests.world import bell
+from tests.specs import bell
 
 START: Final = datetime(2026, 1, 2, tzinfo=UTC)
 BATCH_ID: Final = "018f0000-0000-7000-8000-0000000000ba"

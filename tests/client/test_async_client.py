@@ -12,8 +12,8 @@ from qdispatch import AsyncBatch, AsyncClient, AsyncJob, Batch, Client, Job
 from qdispatch.errors import QDispatchError
 from tests.client.answers import FINISHED, LIFE, PENDING, created, job_id, told
 from tests.client.scripted import ScriptedServer, silence
-from tests.services.process import wait_until
-from tests.world import bell
+from tests.specs import bell
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(

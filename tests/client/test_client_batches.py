@@ -37,7 +37,7 @@ from tests.client.answers import (
     submitted,
 )
 from tests.client.scripted import ScriptedServer, silence
-from tests.world import BELL, bell
+from tests.specs import BELL, bell
 
 CIRCUIT = CustomCircuit(
     program=BELL, program_format="openqasm2", n_qubits=2, depth=3, framework="mine"

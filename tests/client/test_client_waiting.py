@@ -42,8 +42,8 @@ from tests.client.answers import (
     told,
 )
 from tests.client.scripted import ScriptedServer, silence
-from tests.services.process import wait_until
-from tests.world import BELL
+from tests.specs import BELL
+from tests.waiting import wait_until
 
 CIRCUIT = CustomCircuit(
     program=BELL, program_format="openqasm2", n_qubits=2, depth=3, framework="mine"

@@ -27,7 +27,7 @@ from tests.client.answers import (
     told,
 )
 from tests.client.scripted import ScriptedServer, silence
-from tests.services.process import wait_until
+from tests.waiting import wait_until
 
 BROKEN = grpc.StatusCode.UNAVAILABLE
 

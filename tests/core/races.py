@@ -21,7 +21,8 @@ from app.service import Canceled, JobService
 from app.store import Store
 from app.work import WorkService
 from qdispatch.model import JobStatus
-from tests.world import BELL, WORKER, World, bell, finished
+from tests.specs import BELL, bell
+from tests.world import WORKER, World, finished
 
 T = TypeVar("T")
 

@@ -32,7 +32,8 @@ from qdispatch.errors import (
 from qdispatch.model import CancelVerdict, JobFilter, JobSpec, JobStatus, ProgramFormat, TargetState
 from tests.core.databases import ON_DATABASES
 from tests.fakes import Trouble
-from tests.world import BELL, World, bell, failed, finished, make_settings
+from tests.specs import BELL, bell
+from tests.world import World, failed, finished, make_settings
 
 MOST = 1000
 SWEEP = "OPENQASM 3.0;\ninput float[64] a;\nqubit q;\nbit c;\nrx(a) q;\nc = measure q;\n"

@@ -28,7 +28,8 @@ from qdispatch.model import (
     ProgramFormat,
     ResultType,
 )
-from tests.world import BELL, World, bell, failed, finished
+from tests.specs import BELL, bell
+from tests.world import World, failed, finished
 
 
 def count_jobs(world: World) -> int:

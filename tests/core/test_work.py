@@ -11,7 +11,8 @@ import pytest
 from app.jobs import Claim, EncodedResult, retry_delay_s
 from app.programs import ProgramLostError
 from qdispatch.model import ErrorKind, JobError, JobStatus, Timings
-from tests.world import BELL, WORKER, World, bell, counts, failed, finished
+from tests.specs import BELL, bell
+from tests.world import WORKER, World, counts, failed, finished
 
 
 def test_a_claim_carries_what_is_to_be_run(world: World) -> None:

@@ -21,7 +21,8 @@ from app.store import JOB
 from qdispatch.errors import UnavailableError
 from tests.services import PostgreSQL
 from tests.services.process import free_port
-from tests.world import BELL, finished, make_settings, make_world
+from tests.specs import BELL
+from tests.world import finished, make_settings, make_world
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -12,7 +12,7 @@ import pytest
 
 from app.programs import ProgramLostError, Programs
 from qdispatch.errors import QDispatchError, UnavailableError
-from tests.world import BELL
+from tests.specs import BELL
 
 
 @pytest.fixture(params=["file", "path", "memory"])

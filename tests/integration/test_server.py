@@ -50,7 +50,8 @@ from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from rpc.server import Server
-from tests.world import BELL, World, bell, counts, failed, finished, make_settings
+from tests.specs import BELL, bell
+from tests.world import World, counts, failed, finished, make_settings
 
 Code = grpc.StatusCode
 BELL_CIRCUIT = CustomCircuit(

@@ -34,7 +34,8 @@ from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from rpc.server import Server
 from tests.integration.test_server import refusal
 from tests.services.process import free_port, wait_until
-from tests.world import BELL, World, bell, counts, finished, make_settings, make_world
+from tests.specs import BELL, bell
+from tests.world import World, counts, finished, make_settings, make_world
 
 Code = grpc.StatusCode
 BELL_CIRCUIT = CustomCircuit(

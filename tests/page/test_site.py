@@ -13,7 +13,8 @@ from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus, ProgramFormat, Result, ResultType
 from tests.page.conftest import Exhibition, Served
 from tests.page.gallery import stored
-from tests.world import BELL, World, failed, finished
+from tests.specs import BELL
+from tests.world import World, failed, finished
 
 EVIL = '<script>alert("1")</script>'
 

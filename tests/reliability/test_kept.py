@@ -12,7 +12,7 @@ from qdispatch.errors import RequestError
 from qdispatch.model import JobStatus
 from tests.reliability.ward import STUB, WAIT_S, Ward, frozen, gone
 from tests.services.process import wait_until
-from tests.world import BELL
+from tests.specs import BELL
 
 SEND_AGAIN = """
 import sys

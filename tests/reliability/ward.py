@@ -21,7 +21,7 @@ from tests.e2e.circuits import custom
 from tests.e2e.stack import Stack
 from tests.services.process import wait_until
 from tests.services.together import Services
-from tests.world import BELL
+from tests.specs import BELL
 
 # Leases and sweeps are quick, so that what they mend is mended within a test.
 SETTINGS: Final = """

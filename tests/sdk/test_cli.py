@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from qdispatch.cli.app import app
 from qdispatch.client import Client
 from tests.sdk.inprocess import Installation
-from tests.world import BELL, bell
+from tests.specs import BELL, bell
 
 GHZ = """OPENQASM 3.0;
 include "stdgates.inc";

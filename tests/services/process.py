@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
+
+from tests.waiting import wait_until
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 LOOPBACK = "127.0.0.1"
@@ -197,13 +198,3 @@ def free_port() -> int:
             _given.add(port)
             return port
     raise ServiceError("no free port")
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = 0.02) -> bool:
-    """Whether the condition came true in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(poll_s)
-    return True

@@ -13,7 +13,7 @@ from qdispatch.client import ADDRESS_VARIABLE, DEFAULT_ADDRESS, Client
 from qdispatch.errors import CircuitError, InvalidJobError
 from qdispatch.model import PauliSum, PauliTerm, ResultType
 from qdispatch.preparation import prepare
-from tests.world import BELL, bell
+from tests.specs import BELL, bell
 
 CIRCUIT = CustomCircuit(
     program=BELL, program_format="openqasm2", n_qubits=2, depth=3, framework="mine"

@@ -12,7 +12,7 @@ from qdispatch.errors import QDispatchError
 from qdispatch.model import JobInfo, JobStatus, Result
 from qdispatch.model import ResultType as Type
 from qdispatch.result import JobResult, PointResult
-from tests.world import bell
+from tests.specs import bell
 
 EACH = (
     Result(type=Type.COUNTS, n_bits=2, counts={"00": 1, "11": 2}),

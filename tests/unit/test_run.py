@@ -16,7 +16,8 @@ from tasks import run
 from tasks.engine import EngineError, Exited, ImpatientError, OverMemory, Progress, Signal
 from tasks.run import JobRunner
 from tests.fakes import Event, ManualStop, ScriptedEngine
-from tests.world import BELL, WORKER, World, failed, finished
+from tests.specs import BELL
+from tests.world import WORKER, World, failed, finished
 
 
 @pytest.fixture

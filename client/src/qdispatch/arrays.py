@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _COMPLEX: Final = Struct("<dd")
 _REAL: Final = Struct("<d")
 
 
-class _Packed(Sequence[T]):
+class _Packed(Sequence[_T]):
     """Values of one size each, one after the other."""
 
     def __init__(self, packed: bytes, size: int) -> None:
@@ -28,22 +28,22 @@ class _Packed(Sequence[T]):
         if len(packed) % size:
             raise ValueError(f"{len(packed)} bytes are no whole number of values of {size} bytes")
 
-    def _read(self, at: int) -> T:
+    def _read(self, at: int) -> _T:
         raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.packed) // self._size
 
     @overload
-    def __getitem__(self, index: int) -> T: ...
+    def __getitem__(self, index: int) -> _T: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+    def __getitem__(self, index: slice) -> Sequence[_T]: ...
+    def __getitem__(self, index: int | slice) -> _T | Sequence[_T]:
         if isinstance(index, slice):
             return [self._read(each * self._size) for each in range(len(self))[index]]
         return self._read(range(len(self))[index] * self._size)
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[_T]:
         return (self._read(at) for at in range(0, len(self.packed), self._size))
 
     def __eq__(self, other: object) -> bool:

@@ -29,7 +29,7 @@ from qdispatch.model import (
 from qdispatch.options import SubmitOptions
 from qdispatch.steps import Flow
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class AsyncClient:
@@ -180,7 +180,7 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _run(self, flow: Flow[T]) -> T:
+    async def _run(self, flow: Flow[_T]) -> _T:
         return await self._driver.run(flow)
 
     def _iterate(self, flow: Flow[None]) -> AsyncIterator[Any]:

@@ -1,4 +1,8 @@
-"""The client: submits circuits and finds jobs again."""
+"""The client: submits circuits and finds jobs again.
+
+Without an address it connects to what the environment variable named by
+`ADDRESS_VARIABLE` says, else to `DEFAULT_ADDRESS`.
+"""
 
 from __future__ import annotations
 

@@ -146,6 +146,7 @@ class PauliSum:
     """An observable: a real linear combination of Pauli strings."""
 
     terms: tuple[PauliTerm, ...]
+    """One or more strings, each with its coefficient."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,9 +216,13 @@ class Timings:
     """Where the time of a job went, in seconds; None until known."""
 
     queued_s: float | None = None
+    """From its acceptance to the start of its last attempt."""
     parsing_s: float | None = None
+    """Reading the program."""
     simulating_s: float | None = None
+    """Simulating it."""
     saving_s: float | None = None
+    """Writing the results to the database."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,10 +324,15 @@ class BatchInfo:
     size: int
     """How many jobs it was submitted with."""
     pending: int = 0
+    """Jobs that wait."""
     running: int = 0
+    """Jobs that run."""
     finished: int = 0
+    """Jobs that ended with results."""
     canceled: int = 0
+    """Jobs that were canceled."""
     failed: int = 0
+    """Jobs that ended by an error."""
 
     @property
     def is_final(self) -> bool:
@@ -340,8 +350,11 @@ class BatchEvent:
     """An event of one of a batch's jobs."""
 
     job_id: str
+    """Of the job."""
     batch_index: int
+    """The job's place in the submission, from 0."""
     event: JobEvent
+    """What has happened to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,9 +362,11 @@ class Estimate:
     """A moment: nine in ten are expected between ``lower`` and ``upper``, UTC."""
 
     lower: datetime
+    """One in twenty is expected before this."""
     expected: datetime
     """Half of them are expected before this."""
     upper: datetime
+    """One in twenty is expected after this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,6 +392,7 @@ class JobUpdate:
     """What has happened since the last update, in order; empty if only the
     outlook or the points done have changed."""
     outlook: Outlook = field(default_factory=Outlook)
+    """What is to be expected of it from now on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,9 +400,11 @@ class BatchUpdate:
     """What a watcher of a batch is told."""
 
     batch: BatchInfo
+    """The batch now."""
     events: tuple[BatchEvent, ...] = ()
     """What has happened since the last update."""
     outlook: Outlook = field(default_factory=Outlook)
+    """When its last job is expected to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -394,9 +412,13 @@ class JobFilter:
     """Which jobs to list; what is empty or None lets all pass."""
 
     statuses: tuple[JobStatus, ...] = ()
+    """Any of these."""
     target: str = ""
+    """Name of the target."""
     tag: str = ""
+    """One of the job's tags."""
     batch_id: str = ""
+    """Of the batch that it belongs to."""
     created_after: datetime | None = None
     """At or after this moment, UTC."""
     created_before: datetime | None = None
@@ -408,10 +430,15 @@ class TargetInfo:
     """A simulator that a service offers, and its load."""
 
     name: str
+    """What `target` of a job says."""
     simulator: str
+    """The name that its simulator is registered under."""
     program_formats: tuple[ProgramFormat, ...]
+    """The languages that it takes."""
     max_qubits: int
+    """The most that a program may declare."""
     result_types: tuple[ResultType, ...]
+    """What its jobs can be asked for."""
     workers_online: int = 0
     """Workers that reported lately."""
     queue_length: int = 0
@@ -433,5 +460,6 @@ class Cancellation:
     id: str
     """As it was given."""
     verdict: CancelVerdict
+    """What it came to."""
     status: JobStatus | None = None
     """The job's status now; None if there is no such job."""

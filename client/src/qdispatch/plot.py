@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from qdispatch.result import JobResult, PointResult
 
-#: Outcomes that one histogram shows; what the others come to is one more bar.
 MOST_OUTCOMES: Final = 32
-#: Outcomes that have a curve of their own over a sweep.
+"""Outcomes that one histogram shows; what the others come to is one more bar."""
 MOST_CURVES: Final = 8
+"""Outcomes that have a curve of their own over a sweep."""
 
 _BLUE: Final = "#4269d0"
 _GREY: Final = "#9aa0a6"

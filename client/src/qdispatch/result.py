@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from qdispatch.arrays import Memory, Probabilities, Statevector
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -229,7 +229,7 @@ class JobResult(Sequence[PointResult]):
         return self._points[0]
 
 
-def _present(value: T | None) -> T:
+def _present(value: _T | None) -> _T:
     if value is None:
         raise QDispatchError("the server sent a result without its value")
     return value

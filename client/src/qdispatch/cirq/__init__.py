@@ -8,6 +8,11 @@ One line of a program changes:
 
 from __future__ import annotations
 
-from qdispatch.cirq.sampler import Sampler
+from qdispatch.extras import missing
+
+try:
+    from qdispatch.cirq.sampler import Sampler
+except ModuleNotFoundError as error:
+    raise missing(error, "cirq") from error
 
 __all__ = ["Sampler"]

@@ -14,13 +14,18 @@ Qiskit's distribution nothing else is needed, and no other SDK.
 
 from __future__ import annotations
 
-from qdispatch.qiskit.backend import Backend
-from qdispatch.qiskit.estimator import EstimatorV2
-from qdispatch.qiskit.job import Job
-from qdispatch.qiskit.options import EstimatorOptions, SamplerOptions
-from qdispatch.qiskit.primitive_job import PrimitiveJob
-from qdispatch.qiskit.provider import Provider
-from qdispatch.qiskit.sampler import SamplerV2
+from qdispatch.extras import missing
+
+try:
+    from qdispatch.qiskit.backend import Backend
+    from qdispatch.qiskit.estimator import EstimatorV2
+    from qdispatch.qiskit.job import Job
+    from qdispatch.qiskit.options import EstimatorOptions, SamplerOptions
+    from qdispatch.qiskit.primitive_job import PrimitiveJob
+    from qdispatch.qiskit.provider import Provider
+    from qdispatch.qiskit.sampler import SamplerV2
+except ModuleNotFoundError as error:
+    raise missing(error, "qiskit") from error
 
 __all__ = [
     "Backend",
