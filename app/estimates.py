@@ -28,6 +28,8 @@ class Ahead:
     load: Load
     running_for_s: float | None = None
     """For how long it has run, in seconds; None if it waits."""
+    points_done: int = 0
+    """Points of its sweep that are done."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -93,11 +95,9 @@ class Line:
         heapq.heapify(self._slots)
 
     def _left(self, job: Ahead) -> _Sum:
-        run = self._history.run_s(job.load)
-        if run is None:
-            # It may be for ever: another slot may be free.
-            return _Sum(mean=math.inf)
-        return _NOTHING.then(run.after(job.running_for_s or 0.0))
+        left = _left(self._history, job.load, job.running_for_s or 0.0, job.points_done)
+        # Without any it may be for ever: another slot may be free.
+        return _Sum(mean=math.inf) if left is None else _NOTHING.then(left)
 
     def add(self, load: Load) -> None:
         """Has another job wait, behind all others."""
@@ -168,9 +168,12 @@ def outlook(
 
 def _left(history: History, load: Load, running_for_s: float, points_done: int) -> Spread | None:
     if points_done > 0 and load.n_points > 0:
-        return _left_of_sweep(running_for_s, points_done, max(load.n_points - points_done, 0))
-    run = history.run_s(load)
-    return None if run is None else run.after(running_for_s)
+        left = _left_of_sweep(running_for_s, points_done, max(load.n_points - points_done, 0))
+    elif run := history.run_s(load):
+        left = run.after(running_for_s)
+    else:
+        return None
+    return left.within(load.limit_s - running_for_s)
 
 
 def _left_of_sweep(running_for_s: float, done: int, left: int) -> Spread:

@@ -20,8 +20,10 @@ from typing import Final, TypeAlias
 
 _Axes: TypeAlias = tuple[float, float, float, float]
 
-# Runs that an estimate is made from.
+# Runs that an estimate is made from, and how much farther than the closest one they
+# may be: what is scaled by more than that would be a guess, however little it weighs.
 _NEAREST: Final = 30
+_FARTHER: Final = 3.0
 # Half a step on an axis is not worth an estimate of its own.
 _GRID: Final = 2
 # What a run takes at the least, in seconds, and what is ever said of one.
@@ -40,6 +42,8 @@ class Load:
     shots: int
     n_points: int
     """0, for a job without a sweep, counts as 1."""
+    limit_s: float = LONGEST_S
+    """What its run does not exceed, in seconds; it makes no jobs alike."""
 
     @cached_property
     def axes(self) -> _Axes:
@@ -84,6 +88,19 @@ class Spread:
     """How many like runs this is worth: the error that all estimates made from
     them have in common is smaller by its root."""
 
+    def within(self, limit_s: float) -> Spread:
+        """The same of a run that is ended at a limit, in seconds."""
+        limit_s = max(limit_s, 0.0)
+        if self.upper <= limit_s:
+            return self
+        return Spread(
+            lower=min(self.lower, limit_s),
+            expected=min(self.expected, limit_s),
+            upper=limit_s,
+            mean=min(self.mean, limit_s),
+            basis=self.basis,
+        )
+
     def after(self, running_for_s: float) -> Spread:
         """What is left of a run that has lasted for so long.
 
@@ -108,24 +125,23 @@ class History:
 
     Args:
         runs: Of those that are equally alike the first count: the latest come first.
-        limit_s: What no run exceeds, in seconds.
     """
 
-    def __init__(self, runs: Sequence[PastRun], *, limit_s: float = LONGEST_S) -> None:
-        self._limit_s = min(limit_s, LONGEST_S)
+    def __init__(self, runs: Sequence[PastRun]) -> None:
         self._runs: defaultdict[_Axes, list[float]] = defaultdict(list)
         for run in runs:
             at = self._runs[run.load.axes]
             if len(at) < _NEAREST:
                 at.append(max(run.run_s, _SHORTEST_S))
-        self._known: dict[_Axes, Spread | None] = {}
+        self._known: dict[tuple[_Axes, float], Spread | None] = {}
 
     def run_s(self, load: Load) -> Spread | None:
         """How long a job will run; None without any history."""
-        axes = load.axes
-        if axes not in self._known:
-            self._known[axes] = self._spread(axes) if self._runs else None
-        return self._known[axes]
+        key = load.axes, load.limit_s
+        if key not in self._known:
+            spread = self._spread(load.axes) if self._runs else None
+            self._known[key] = spread and spread.within(min(load.limit_s, LONGEST_S))
+        return self._known[key]
 
     def _spread(self, axes: _Axes) -> Spread:
         near = self._nearest(axes)
@@ -135,11 +151,11 @@ class History:
         # Few runs do not show how far others may be off.
         widening = 1 + 3 / basis
         scaled = [each.run_s * 2**each.expected for each in near]
-        expected = self._limited(_quantile(scaled, weights, 0.5))
+        expected = _quantile(scaled, weights, 0.5)
         lower = _quantile([each.run_s * 2**each.lower for each in near], weights, 0.05)
         upper = _quantile([each.run_s * 2**each.upper for each in near], weights, 0.95)
         lower = min(lower / widening, expected)
-        upper = max(self._limited(upper * widening), expected)
+        upper = max(upper * widening, expected)
         mean = sum(map(math.prod, zip(scaled, weights, strict=True))) / sum(weights)
         return Spread(
             lower=lower,
@@ -148,9 +164,6 @@ class History:
             mean=min(max(mean, lower), upper),
             basis=basis,
         )
-
-    def _limited(self, run_s: float) -> float:
-        return min(run_s, self._limit_s)
 
     def _nearest(self, axes: _Axes) -> list[_Neighbour]:
         n_qubits, depth, shots, points = axes
@@ -174,7 +187,8 @@ class History:
             ]
             if len(near) >= _NEAREST:
                 break
-        return near[:_NEAREST]
+        farthest = near[0].distance + _FARTHER
+        return [each for each in near[:_NEAREST] if each.distance <= farthest]
 
 
 @dataclass(frozen=True, kw_only=True)

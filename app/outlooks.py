@@ -10,7 +10,6 @@ from uuid import UUID
 
 from app.estimates import Ahead, History, Line, Load, PastRun, outlook
 from app.placement import WORKER_SEEN_S
-from app.settings import TargetSettings
 from app.store import Store
 from app.store_lists import Past, Queued
 from qdispatch.model import Outlook
@@ -27,12 +26,10 @@ class OutlookSource:
 
     Args:
         store: The database.
-        targets: Those that there are.
     """
 
-    def __init__(self, store: Store, targets: Mapping[str, TargetSettings]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._targets = targets
         self._histories: dict[str, tuple[float, History]] = {}
 
     def of(self, targets: Mapping[UUID, str], now: datetime) -> Mapping[UUID, Outlook]:
@@ -57,9 +54,7 @@ class OutlookSource:
         if history is None or monotonic() - read_at > _KEPT_S:
             with self._store.read() as tx:
                 runs = tx.lists.past(target, _PAST)
-            settings = self._targets.get(target)
-            limit_s = settings.max_time_limit_s if settings else float("inf")
-            history = History([_run(each) for each in runs], limit_s=limit_s)
+            history = History([_run(each) for each in runs])
             self._histories[target] = (monotonic(), history)
         return history
 
@@ -74,7 +69,11 @@ def _of_target(
 ) -> dict[UUID, Outlook]:
     found: dict[UUID, Outlook] = {}
     running = [
-        Ahead(load=_load(each), running_for_s=_seconds(each.running_since, now))
+        Ahead(
+            load=_load(each),
+            running_for_s=_seconds(each.running_since, now),
+            points_done=each.points_done,
+        )
         for each in queue
         if each.running_since is not None
     ]
@@ -103,7 +102,13 @@ def _of_target(
 
 
 def _load(job: Queued | Past) -> Load:
-    return Load(n_qubits=job.n_qubits, depth=job.depth, shots=job.shots, n_points=job.n_points)
+    return Load(
+        n_qubits=job.n_qubits,
+        depth=job.depth,
+        shots=job.shots,
+        n_points=job.n_points,
+        limit_s=job.time_limit_s,
+    )
 
 
 def _run(job: Past) -> PastRun:

@@ -23,6 +23,7 @@ class Past(NamedTuple):
     depth: int
     shots: int
     n_points: int
+    time_limit_s: float
     started_at: datetime
     finish_time: datetime
 
@@ -34,6 +35,7 @@ class Queued(NamedTuple):
     depth: int
     shots: int
     n_points: int
+    time_limit_s: float
     id: UUID
     running_since: datetime | None
     """None if it waits."""
@@ -155,4 +157,4 @@ class ListStatements:
         return [Queued(*row) for row in rows]
 
 
-_LOAD = (JOB.c.n_qubits, JOB.c.depth, JOB.c.shots, JOB.c.n_points)
+_LOAD = (JOB.c.n_qubits, JOB.c.depth, JOB.c.shots, JOB.c.n_points, JOB.c.time_limit_s)

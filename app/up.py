@@ -59,6 +59,9 @@ def up(settings: Settings, *, flower: str | None, page: bool, run: str | None, l
     settings.check_machine()
     if flower:
         _check_flower(flower)
+    _check_free(settings.server.address, "server.address")
+    if page:
+        _check_free(settings.page.address, "page.address")
     migrate(settings)
     honcho.manager.KILL_WAIT = _STOP_S + settings.jobs.stop_grace_s
     manager = Manager()
@@ -112,6 +115,24 @@ def _check_flower(address: str) -> None:
             f"Flower on {address} would let everybody stop workers:"
             " set FLOWER_BASIC_AUTH=user:password, or use 127.0.0.1"
         )
+
+
+def _check_free(address: str, key: str) -> None:
+    """Says at once what the process itself would say many seconds later.
+
+    Raises:
+        SettingsError: Somebody listens there: most likely it is running already.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=1):
+            pass
+    except (OSError, ValueError):
+        return
+    variable = f"QDISPATCH_{key.upper().replace('.', '__')}"
+    raise SettingsError(
+        f"{address} is in use: is qdispatch running already? Another address: {key}, or {variable}"
+    )
 
 
 def _flower(host: str, port: str) -> list[str]:

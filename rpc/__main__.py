@@ -31,7 +31,7 @@ def serve(settings: Settings, stop: Event) -> None:
     watchers = Watchers(
         store=store,
         clock=utc_now,
-        outlooks=OutlookSource(store, settings.targets),
+        outlooks=OutlookSource(store),
         interval_s=settings.server.watch_interval_s,
     )
     service = JobService(

@@ -101,5 +101,5 @@ def _passes(row: JobRow, wanted: JobFilter) -> bool:
     )
 
 
-def _load(row: JobRow) -> tuple[int, int, int, int]:
-    return row.n_qubits, row.depth, row.shots, row.n_points
+def _load(row: JobRow) -> tuple[int, int, int, int, float]:
+    return row.n_qubits, row.depth, row.shots, row.n_points, row.time_limit_s

@@ -162,7 +162,7 @@ def make_world(settings: Settings) -> World:
     watchers = Watchers(
         store=store,
         clock=clock,
-        outlooks=OutlookSource(store, settings.targets),
+        outlooks=OutlookSource(store),
         interval_s=settings.server.watch_interval_s,
     )
     return World(

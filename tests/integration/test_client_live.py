@@ -55,7 +55,7 @@ def another(world: World, port: int) -> Iterator[int]:
     watchers = Watchers(
         store=world.store,
         clock=world.clock,
-        outlooks=OutlookSource(world.store, world.settings.targets),
+        outlooks=OutlookSource(world.store),
         interval_s=0.01,
     )
     address = {"address": f"127.0.0.1:{port}"}

@@ -201,7 +201,7 @@ class Installation:
         watchers = Watchers(
             store=self._store,
             clock=utc_now,
-            outlooks=OutlookSource(self._store, settings.targets),
+            outlooks=OutlookSource(self._store),
             interval_s=settings.server.watch_interval_s,
         )
         self._workers = {

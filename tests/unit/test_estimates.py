@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -13,13 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.estimates import Ahead, History, Line, Load, PastRun, Spread, outlook
+from app.likeness import LONGEST_S
 from qdispatch.model import Estimate
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def load(n_qubits: int = 10, depth: int = 16, shots: int = 1024, n_points: int = 0) -> Load:
-    return Load(n_qubits=n_qubits, depth=depth, shots=shots, n_points=n_points)
+def load(
+    n_qubits: int = 10,
+    depth: int = 16,
+    shots: int = 1024,
+    n_points: int = 0,
+    limit_s: float = LONGEST_S,
+) -> Load:
+    return Load(n_qubits=n_qubits, depth=depth, shots=shots, n_points=n_points, limit_s=limit_s)
 
 
 def history(*runs: float, of: Load | None = None) -> History:
@@ -140,10 +146,18 @@ def test_zero_points_are_one_and_zero_shots_have_a_place() -> None:
 
 
 def test_no_run_exceeds_the_limit() -> None:
-    past = History([PastRun(load=load(), run_s=100.0)], limit_s=150.0)
-    spread = known(past.run_s(load(n_qubits=1000)))
+    past = history(100.0)
+    spread = known(past.run_s(load(n_qubits=1000, limit_s=150.0)))
     assert spread.expected == spread.upper == 150.0
-    assert math.isfinite(known(history(100.0).run_s(load(n_qubits=10**9))).upper)
+    assert known(past.run_s(load(limit_s=50.0))).upper == 50.0
+    assert known(past.run_s(load(n_qubits=10**9))).upper == LONGEST_S
+
+
+def test_far_runs_do_not_widen_what_near_ones_say() -> None:
+    near = PastRun(load=load(n_qubits=20), run_s=8.0)
+    far = [PastRun(load=load(n_qubits=n), run_s=0.1) for n in (1, 2, 3)] * 10
+    spread = known(History([near, *far]).run_s(load(n_qubits=20)))
+    assert (spread.lower, spread.expected, spread.upper) == (2.0, 8.0, 32.0)
 
 
 # -- a job that waits
@@ -264,6 +278,21 @@ def test_a_sweep_with_all_points_done_ends_now() -> None:
     )
     assert lower == expected == 0
     assert 0 < upper < 1
+
+
+@pytest.mark.parametrize("points_done", [0, 1])
+def test_what_runs_ends_at_its_time_limit(points_done: int) -> None:
+    of = load(n_points=1000, limit_s=600.0)
+    _, finish = expect(history(1.0, of=of), of=of, running_for_s=580.0, points_done=points_done)
+    assert seconds(finish)[2] == pytest.approx(20.0)
+    _, finish = expect(history(1.0, of=of), of=of, running_for_s=601.0, points_done=points_done)
+    assert seconds(finish) == (0, 0, 0)
+
+
+def test_a_sweep_ahead_goes_by_its_own_pace() -> None:
+    sweep = Ahead(load=load(n_points=200), running_for_s=10.0, points_done=50)
+    start, _ = expect(History([]), sweep)
+    assert seconds(start)[1] == pytest.approx(30.0)
 
 
 def test_a_sweep_without_a_point_done_goes_by_history() -> None:

@@ -131,9 +131,13 @@ class AsyncClient:
         """As `Client.get_batch`."""
         return await self._run(operations.get_batch(self._calls, batch_id))
 
-    def watch_job(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobUpdate]:
+    def watch_job(
+        self, job_id: str, *, after: int = 0, timeout_s: float | None = None
+    ) -> AsyncIterator[JobUpdate]:
         """As `Client.watch_job`."""
-        return self._iterate(watching.watch_job(self._calls, job_id, after=after))
+        return self._iterate(
+            watching.watch_job_for(self._calls, job_id, after=after, timeout_s=timeout_s)
+        )
 
     def watch_batch(
         self, batch_id: str, *, after: Sequence[int] = ()

@@ -213,17 +213,25 @@ class Client:
         """
         return self._run(operations.get_batch(self._calls, batch_id))
 
-    def watch_job(self, job_id: str, *, after: int = 0) -> Iterator[JobUpdate]:
+    def watch_job(
+        self, job_id: str, *, after: int = 0, timeout_s: float | None = None
+    ) -> Iterator[JobUpdate]:
         """All that happens to a job, as it happens, until it is final.
 
-        The first update tells how it is now. A connection that breaks is made
-        anew, and no event is lost or told twice.
+        The first update tells how it is now, one that follows soon what to expect.
+        A connection that breaks is made anew, and no event is lost or told twice.
 
         Args:
             job_id: Of the job.
             after: Number of the last event that is known; only later ones are told.
+            timeout_s: How long to watch, in seconds; None for as long as it takes.
+
+        Raises:
+            WaitTimeoutError: It is not final by then; it goes on.
         """
-        return self._iterate(watching.watch_job(self._calls, job_id, after=after))
+        return self._iterate(
+            watching.watch_job_for(self._calls, job_id, after=after, timeout_s=timeout_s)
+        )
 
     def watch_batch(self, batch_id: str, *, after: Sequence[int] = ()) -> Iterator[BatchUpdate]:
         """All that happens to the jobs of a batch, as it happens, until all are final.

@@ -31,16 +31,26 @@ def points_of(
     """
     values = dict(_columns(parameters or {}, form))
     if missing := [name for name in form.parameters if name not in values]:
+        known = _given_names(form)
         raise CircuitError(
-            f"parameters without a value: {', '.join(missing)}; give them in `parameters`",
-            gate=missing[0],
+            f"parameters without a value: {', '.join(known[each] for each in missing)};"
+            " give them in `parameters`",
+            gate=known[missing[0]],
         )
     if not values:
         return ()
-    n_points = _length(values)
+    n_points = _length(values, _given_names(form))
     columns = (values[name] for name in form.parameters)
     full = (each if isinstance(each, list) else [each] * n_points for each in columns)
     return tuple(zip(*full, strict=True))
+
+
+def _given_names(form: CircuitForm) -> dict[str, str]:
+    """The name of each input variable in the circuit that was handed over."""
+    names: dict[str, str] = {}
+    for key, name in form.parameter_of.items():
+        names.setdefault(name, str(key))
+    return names
 
 
 def _columns(parameters: Mapping[Any, Any], form: CircuitForm) -> Iterator[tuple[str, _Values]]:
@@ -49,9 +59,9 @@ def _columns(parameters: Mapping[Any, Any], form: CircuitForm) -> Iterator[tuple
     for key, value in _single(parameters, form):
         name = form.parameter_of[key]
         if name in given:
-            raise CircuitError(f"parameter {name} has been given twice", gate=name)
+            raise CircuitError(f"parameter {key} has been given twice", gate=str(key))
         given.add(name)
-        yield name, _checked(_plain(value), name)
+        yield name, _checked(_plain(value), str(key))
 
 
 def _single(parameters: Mapping[Any, Any], form: CircuitForm) -> Iterator[tuple[Any, Any]]:
@@ -62,7 +72,7 @@ def _single(parameters: Mapping[Any, Any], form: CircuitForm) -> Iterator[tuple[
             continue
         elements = [] if isinstance(key, str) or not isinstance(key, Iterable) else list(key)
         if not any(each in form.parameter_of for each in elements):
-            known = ", ".join(form.parameters) or "none"
+            known = ", ".join(_given_names(form).values()) or "none"
             raise CircuitError(f"the circuit has no parameter {key}; it has {known}", gate=str(key))
         for element, column in zip(elements, _split(key, value, len(elements)), strict=True):
             if element in form.parameter_of:
@@ -112,9 +122,9 @@ def _number(value: Any, name: str) -> float:
     return number
 
 
-def _length(values: Mapping[str, _Values]) -> int:
+def _length(values: Mapping[str, _Values], known: Mapping[str, str]) -> int:
     """How many points there are."""
-    lengths = {name: len(each) for name, each in values.items() if isinstance(each, list)}
+    lengths = {known[name]: len(each) for name, each in values.items() if isinstance(each, list)}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise InvalidJobError(

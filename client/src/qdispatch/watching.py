@@ -9,7 +9,7 @@ from typing import Final
 
 from qdispatch import operations
 from qdispatch.calls import Calls, Deadline, Stream
-from qdispatch.errors import TooLargeError, UnimplementedError
+from qdispatch.errors import TooLargeError, UnimplementedError, WaitTimeoutError
 from qdispatch.model import (
     BatchEvent,
     BatchInfo,
@@ -49,6 +49,21 @@ def watch_job(
     with suppress(*_NO_STREAM):
         return (yield from watch.streamed())
     yield from watch.polled()
+
+
+def watch_job_for(
+    calls: Calls, job_id: str, *, after: int, timeout_s: float | None
+) -> Flow[None]:
+    """As `watch_job`, for those who do not know of deadlines.
+
+    Raises:
+        WaitTimeoutError: It is not final in time.
+    """
+    try:
+        yield from watch_job(calls, job_id, after=after, deadline=Deadline(timeout_s))
+    except TimeoutError as error:
+        text = f"job {job_id} is not final after {timeout_s:g} s; it goes on"
+        raise WaitTimeoutError(text) from error
 
 
 def watch_batch(

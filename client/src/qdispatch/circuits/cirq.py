@@ -68,7 +68,8 @@ def describe(
     symbols = sorted(cirq.parameter_names(circuit).union(*map(_forgotten, operations)))
     if symbols and not parametric:
         raise CircuitError(
-            f"symbols without a value: {', '.join(symbols)}; use cirq.resolve_parameters",
+            f"symbols without a value: {', '.join(symbols)};"
+            " give them in `parameters`, or use cirq.resolve_parameters",
             gate=symbols[0],
         )
     keys = Keys(operations)

@@ -113,7 +113,8 @@ def _refuse_unbound(circuit: Any) -> None:
     names = sorted(each.name for each in circuit.parameters)
     if names:
         raise CircuitError(
-            f"parameters without a value: {', '.join(names)}; bind them with assign_parameters",
+            f"parameters without a value: {', '.join(names)};"
+            " give them in `parameters`, or bind them with assign_parameters",
             gate=names[0],
         )
 

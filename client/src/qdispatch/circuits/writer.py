@@ -54,6 +54,9 @@ _WORDS: Final = """
 #: Names that a register must not have, in either language.
 _TAKEN: Final = frozenset(GATES) | frozenset(_WORDS.split())
 _NAME: Final = re.compile(r"[a-z][A-Za-z0-9_]*", re.ASCII)
+# OpenQASM 3, which alone has parameters, knows Greek letters; of two it makes constants.
+_PARAMETER: Final = re.compile(r"(?![πτ]$)[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*")
+_ELEMENT: Final = re.compile(r"\[(\d+)\]$")
 
 MAX_STATEMENTS: Final = 5_000_000
 """No program that is longer would ever be taken; nested definitions and loops
@@ -131,10 +134,19 @@ class ProgramWriter:
         self._times = 1
         self.inputs: dict[str, str] = {}
         for wanted in parameters:
-            self.inputs[wanted] = self._free_name(wanted, "p")
+            self.inputs[wanted] = self._input_name(wanted)
             self.program_format = ProgramFormat.OPENQASM3
         for name, size in registers:
             self._declare(name, size)
+
+    def _input_name(self, wanted: str) -> str:
+        """As the parameter's as it can be: users read it in results."""
+        name = _ELEMENT.sub(r"_\1", wanted)
+        if not _PARAMETER.fullmatch(name):
+            return self._free_name("", "p")
+        while name.lower() in _TAKEN or name in self.inputs.values():
+            name += "_"
+        return name
 
     def _free_name(self, wanted: str, letter: str) -> str:
         taken = _TAKEN | set(self.registers.values()) | set(self.inputs.values())

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of a job.", show_default=False)]
 BatchId = Annotated[str, typer.Option("--batch", metavar="ID", help="The id of a batch.")]
 
+# What is to be expected comes within this time, or not at all, in seconds.
+_OUTLOOK_S = 1.5
+
 
 def status(job: JobId, address: given.Address = None, as_json: given.AsJson = False) -> None:
     """Show a job, and what is to be expected of it."""
@@ -42,16 +45,19 @@ def status(job: JobId, address: given.Address = None, as_json: given.AsJson = Fa
         )
 
 
-def _outlook(opened: Session, job_id: str) -> Outlook | None:
-    from qdispatch.errors import ServerError
+def _outlook(opened: Session, job_id: str) -> Outlook:
+    """What is to be expected of a job: empty if nothing is known, or it ends meanwhile."""
+    from qdispatch.errors import ServerError, WaitTimeoutError
 
     try:
-        # The first thing that a watcher is told is how it looks now.
-        first = next(iter(opened.client.watch_job(job_id)), None)
-    except ServerError:
+        # A watcher is told first where the job is, and then what to expect.
+        for update in opened.client.watch_job(job_id, timeout_s=_OUTLOOK_S):
+            if update.outlook != Outlook():
+                return update.outlook
+    except (ServerError, WaitTimeoutError):
         # A server of the version before does not tell.
-        return None
-    return None if first is None else first.outlook
+        pass
+    return Outlook()
 
 
 def result(

@@ -142,8 +142,10 @@ def session(address: str | None, *, as_json: bool = False) -> Iterator[Session]:
 
 
 def _with_advice(message: str, code: Exit, opened: Session) -> str:
-    if code is Exit.TIMED_OUT and opened.pick_up:
-        return f"{message}; pick it up with: qdispatch {opened.pick_up}"
+    pick_up = f"; pick it up with: qdispatch {opened.pick_up}" if opened.pick_up else ""
+    if code is Exit.TIMED_OUT:
+        return message + pick_up
     if code is Exit.UNAVAILABLE:
-        return f"{message}. Is it running? Another one: --address, or QDISPATCH_ADDRESS"
+        advice = "Is it running? Another one: --address HOST:PORT, or QDISPATCH_ADDRESS"
+        return f"{message}. {advice}{pick_up}"
     return message

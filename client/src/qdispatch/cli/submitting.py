@@ -286,7 +286,7 @@ def _table(rows: Iterable[tuple[str, JobInfo, JobResult | None]], summary: Any) 
     from qdispatch.display.tables import summary as in_short
     from qdispatch.display.terminal import listing, status_text, tally
 
-    table = listing("FILE", "STATUS", "TOOK", "RESULT", right=("TOOK",))
+    table = listing("FILE", "STATUS", "TOOK", "RESULT", right=("TOOK",), wrapped="RESULT")
     for name, info, result in rows:
         seconds = info.timings.simulating_s
         if result is not None:

@@ -79,12 +79,22 @@ def facts(rows: Sequence[tuple[str, RenderableType]]) -> Table:
     return grid
 
 
-def listing(*heads: str, right: Sequence[str] = ()) -> Table:
-    """A table without lines, with room for 80 columns."""
+def listing(*heads: str, right: Sequence[str] = (), wrapped: str = "") -> Table:
+    """A table without lines, with room for 80 columns.
+
+    Args:
+        heads: Of the columns.
+        right: Those whose columns have figures.
+        wrapped: That of the column whose texts take several lines if they must;
+            else all columns are cut to fit.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for head in heads:
         table.add_column(
-            head, justify="right" if head in right else "left", no_wrap=True, overflow="ellipsis"
+            head,
+            justify="right" if head in right else "left",
+            no_wrap=head != wrapped,
+            overflow="fold" if head == wrapped else "ellipsis",
         )
     return table
 
