@@ -64,6 +64,16 @@ class Page:
     next_token: str
     """Names the next page; empty on the last one."""
 
+    def cut(self, count: int) -> Page:
+        """A page of its first jobs only, with the others on the next one.
+
+        Args:
+            count: How many, at least 1.
+        """
+        if count >= len(self.jobs):
+            return self
+        return Page(jobs=self.jobs[:count], next_token=self.jobs[count - 1].id)
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatchJobs:

@@ -31,6 +31,9 @@ from qdispatch.model import ProgramFormat, ResultType
 #: Names the settings file to use instead of the one beside this project.
 SETTINGS_VARIABLE = "QDISPATCH_SETTINGS"
 
+#: The most jobs that a batch may have, whatever the settings.
+MAX_BATCH_JOBS = 10_000
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -51,7 +54,7 @@ class ServerSettings(_Section):
     max_program_bytes: Annotated[ByteSize, Field(gt=0)] = ByteSize(16 * 2**20)
     max_shots: Annotated[int, Field(gt=0, lt=2**63)] = 10_000_000
     max_points: Annotated[int, Field(gt=0, le=100_000)] = 10_000
-    max_batch_jobs: Annotated[int, Field(gt=0, le=10_000)] = 10_000
+    max_batch_jobs: Annotated[int, Field(gt=0, le=MAX_BATCH_JOBS)] = MAX_BATCH_JOBS
     watch_interval_s: PositiveFloat = 1.0
     grace_s: PositiveFloat = 5.0
     cancel_wait_s: NonNegativeFloat = 1.0

@@ -21,10 +21,17 @@ from uuid import UUID
 from app.outlooks import OutlookSource
 from app.ports import Clock
 from app.rows import JobRow
+from app.settings import MAX_BATCH_JOBS
 from app.store import Store
 from app.store_lists import Version
 from app.watches import BatchWatch, JobWatch, Outlooks, Watch
-from qdispatch.errors import BatchNotFoundError, JobNotFoundError, QDispatchError, UnavailableError
+from qdispatch.errors import (
+    BatchNotFoundError,
+    InvalidJobError,
+    JobNotFoundError,
+    QDispatchError,
+    UnavailableError,
+)
 from qdispatch.model import BatchUpdate, JobUpdate
 
 _log = logging.getLogger(__name__)
@@ -126,7 +133,14 @@ class Watchers:
             batch_id: The batch.
             after: Of each job by its place, the number of the last event that is known.
             tell: Told of what has happened since, and of the end.
+
+        Raises:
+            InvalidJobError: They are more numbers than a batch can have jobs.
         """
+        if len(after) > MAX_BATCH_JOBS:
+            raise InvalidJobError(
+                f"{len(after)} numbers; a batch has at most {MAX_BATCH_JOBS} jobs", field="after"
+            )
         return self._add(Watcher(tell=tell, watch=None, batch_id=batch_id, seen=tuple(after)))
 
     def leave(self, watcher: Watcher) -> None:

@@ -1,17 +1,23 @@
-"""Large results, cut to fit messages."""
+"""Large results and long lists, cut to fit messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from google.protobuf.message import Message
 
 from qdispatch.v1 import qdispatch_pb2 as pb
+
+M = TypeVar("M", bound=Message)
 
 #: What one message carries, in bytes, unless it may carry less.
 PIECE_BYTES: Final = 2**20
 
 # Of ResultSet.results: field 1, length-delimited.
 _KEY: Final = b"\x0a"
+# What stands before a message in another one, at the most: its key and its length.
+_HEAD_BYTES: Final = 6
 
 
 def pieces(
@@ -43,6 +49,22 @@ def pieces(
                 waiting.clear()
     if waiting:
         yield pb.GetResultResponse(data=bytes(waiting))
+
+
+def fitting(messages: Iterable[M], most: int) -> list[M]:
+    """As many of some messages as one answer carries; the first one in any case.
+
+    Args:
+        messages: Only those that fit are asked for, and one more.
+        most: What the answer carries, in bytes.
+    """
+    found: list[M] = []
+    for each in messages:
+        most -= each.ByteSize() + _HEAD_BYTES
+        if found and most < 0:
+            break
+        found.append(each)
+    return found
 
 
 def _varint(number: int) -> bytes:

@@ -24,7 +24,7 @@ from qdispatch.watch_codec import (
     encode_job_update,
 )
 from rpc.errors import abort, abort_stream
-from rpc.pieces import PIECE_BYTES, pieces
+from rpc.pieces import PIECE_BYTES, fitting, pieces
 from rpc.watch import Mailbox
 
 T = TypeVar("T")
@@ -139,9 +139,10 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
             page = self._service.page(
                 decode_filter(request), size=request.page_size, token=request.page_token
             )
-            return pb.ListJobsResponse(
-                jobs=[encode_job(each) for each in page.jobs], next_page_token=page.next_token
-            )
+            # Jobs may have observables by the thousand.
+            jobs = fitting(map(encode_job, page.jobs), self._max_result_bytes)
+            token = page.cut(len(jobs)).next_token if jobs else ""
+            return pb.ListJobsResponse(jobs=jobs, next_page_token=token)
 
         return _answer(call, context, "ListJobs")
 

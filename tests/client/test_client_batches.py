@@ -147,6 +147,16 @@ def test_many_jobs_that_end_at_once_are_read_in_pages(client: Any, server: Scrip
     assert (len(server.asked("ListJobs")), server.asked("GetJob")) == (1, [])
 
 
+def test_a_few_jobs_of_many_are_read_alone(client: Any, server: ScriptedServer) -> None:
+    count, ended = 50, range(4)
+    statuses = [FINISHED] * len(ended) + [CANCELED] * (count - len(ended))
+    server.say("GetBatch", batch_read(*statuses))
+    server.say("WatchBatch", [batch_told(*statuses, news=dict.fromkeys(ended, LIFE))])
+    server.say("GetJob", lambda request, _: read(*LIFE, id=request.id))
+    assert ids(client.batch(BATCH_ID).as_completed()) == [job_id(each) for each in ended]
+    assert (len(server.asked("GetJob")), server.asked("ListJobs")) == (len(ended), [])
+
+
 def test_a_job_that_was_deleted_meanwhile_is_left_out(jobs: Any, server: ScriptedServer) -> None:
     def answer(request: pb.GetJobRequest, _context: Any) -> Any:
         gone = request.id == job_id(1)

@@ -57,9 +57,10 @@ def job(client: Any, server: ScriptedServer) -> Any:
     return client.submit(CIRCUIT)
 
 
-def test_the_stream_tells_of_the_end(job: Any, server: ScriptedServer) -> None:
+@pytest.mark.parametrize("timeout_s", [math.inf, 1e300], ids=str)
+def test_the_stream_tells_of_the_end(job: Any, server: ScriptedServer, timeout_s: float) -> None:
     server.say("WatchJob", [told(PENDING, since=1), told(*LIFE[:2], since=1), told(*LIFE, since=2)])
-    assert job.wait(math.inf) is FINISHED
+    assert job.wait(timeout_s) is FINISHED
     assert job.info.events == events(*LIFE)
     assert [request.after for request in server.asked("WatchJob")] == [1]
     assert server.asked("GetJob") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -177,6 +178,14 @@ def test_jobs_are_listed_over_many_pages(client: Client, world: World) -> None:
     assert [*client.jobs(created_before=moment, tag="b")] == []
 
 
+def test_pages_have_no_more_jobs_than_a_message_carries(client: Client) -> None:
+    extra = json.dumps({"note": "x" * 50_000})
+    ids = [client.create_job(bell(extra=extra)).id for _ in range(7)]
+    listed = list(client.jobs())
+    assert [each.id for each in listed] == ids[::-1]
+    assert {each.spec.extra for each in listed} == {extra}
+
+
 # -- results in pieces
 
 
@@ -199,11 +208,13 @@ def test_results_larger_than_a_message_come_in_pieces(
 # -- refusals
 
 UNKNOWN = str(uuid4())
+INVALID = Code.INVALID_ARGUMENT
 REFUSED: list[tuple[str, Any, grpc.StatusCode, str]] = [
     ("WatchJob", pb.WatchJobRequest(id=UNKNOWN), Code.NOT_FOUND, "id"),
     ("WatchJob", pb.WatchJobRequest(id="no uuid"), Code.NOT_FOUND, "id"),
     ("WatchBatch", pb.WatchBatchRequest(id=UNKNOWN), Code.NOT_FOUND, "batch_id"),
     ("WatchBatch", pb.WatchBatchRequest(), Code.NOT_FOUND, "batch_id"),
+    ("WatchBatch", pb.WatchBatchRequest(id=UNKNOWN, after=[1] * 10_001), INVALID, "after"),
     ("GetResult", pb.GetResultRequest(id=UNKNOWN), Code.NOT_FOUND, "id"),
     ("GetBatch", pb.GetBatchRequest(id=UNKNOWN), Code.NOT_FOUND, "batch_id"),
     ("CancelBatch", pb.CancelBatchRequest(id=UNKNOWN), Code.NOT_FOUND, "batch_id"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qdispatch.model import Result, ResultType
 from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
-from rpc.pieces import PIECE_BYTES, pieces
+from rpc.pieces import PIECE_BYTES, fitting, pieces
 
 
 def results(*sizes: int) -> list[bytes]:
@@ -58,3 +58,17 @@ def test_several_megabytes(offset: int) -> None:
 @pytest.mark.parametrize("offset", [0, 5, 2**63])
 def test_no_results_are_an_empty_set(offset: int) -> None:
     assert list(pieces([], offset)) == [pb.GetResultResponse(size=0)]
+
+
+@given(st.lists(st.integers(0, 300), max_size=9), st.integers(0, 1000))
+def test_a_list_fits_its_message(sizes: list[int], most: int) -> None:
+    jobs = [pb.Job(id="x" * size) for size in sizes]
+    found = fitting(iter(jobs), most)
+    assert found == jobs[: len(found)]
+    assert len(found) == min(1, len(jobs)) or _bytes(found) <= most
+    # Not even one more would have room, but for what stands before each.
+    assert len(found) == len(jobs) or _bytes(jobs[: len(found) + 1]) > most - 6 * len(jobs)
+
+
+def _bytes(jobs: list[pb.Job]) -> int:
+    return pb.ListJobsResponse(jobs=jobs).ByteSize()

@@ -8,7 +8,6 @@ server takes to start again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite
 from random import uniform
 from time import monotonic
 from typing import Any, Final
@@ -23,6 +22,9 @@ _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
 # A server that never answered may not be there at all: its address may be wrong.
 _FIRST_CONTACT_S: Final = 5.0
+
+# In seconds. With much more, gRPC's calls neither answer nor end.
+_LONGEST_S: Final = 1e9
 
 # gRPC may find a little too early that time is up.
 _LAST_MOMENT_S: Final = 0.001
@@ -47,7 +49,7 @@ class Calls:
 
     def __init__(self, address: str, timeout_s: float) -> None:
         self.address = address
-        self.timeout_s = timeout_s
+        self.timeout_s = min(timeout_s, _LONGEST_S)
         self.reached = False
 
     def unary(self, method: str, request: Message) -> Flow[Any]:
@@ -113,9 +115,9 @@ class Deadline:
     """
 
     def __init__(self, timeout_s: float | None) -> None:
-        until = monotonic() + (inf if timeout_s is None else timeout_s)
-        # gRPC cannot count to infinity.
-        self._until = until if isfinite(until) else None
+        self._until: float | None = None
+        if timeout_s is not None and timeout_s < _LONGEST_S:
+            self._until = monotonic() + timeout_s
 
     @property
     def is_set(self) -> bool:

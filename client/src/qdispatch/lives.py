@@ -28,8 +28,10 @@ from qdispatch.steps import Emit, Flow, each, gathered
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-# From so many on, reading a batch's jobs in pages is cheaper than one by one.
+# From so many on, and from such a part of all on, reading a batch's jobs in pages is
+# cheaper than one by one.
 _MANY: Final = 4
+_PART: Final = 1 / 10
 
 
 class JobLife:
@@ -214,7 +216,7 @@ class BatchLife(Generic[J]):
     def _jobs_of(self, job_ids: Any) -> Flow[list[J]]:
         """The jobs of these ids, as they are now; without those that were deleted."""
         unknown = [each for each in job_ids if not self._is_settled(each)]
-        if len(unknown) < _MANY:
+        if len(unknown) < max(_MANY, self.info.size * _PART):
             for job_id in unknown:
                 yield from self._read(job_id)
         else:

@@ -42,6 +42,8 @@ def translated(error: grpc.RpcError, address: str) -> errors.QDispatchError:
     detail = _detail(error)
     field = "" if detail is None else detail.field
     text = text.removeprefix(f"{field}: ")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and detail is None:
+        return errors.TooLargeError(_too_large(text))
     if code in _REFUSALS:
         last = field.rpartition(".")[2]
         kind = _REFUSALS_OF_FIELDS.get((code, last), _REFUSALS[code])
@@ -53,6 +55,14 @@ def translated(error: grpc.RpcError, address: str) -> errors.QDispatchError:
             f"the server at {address} is older than this call; upgrade it ({text})"
         )
     return errors.ServerError(f"{code.name}: {text}")
+
+
+def _too_large(text: str) -> str:
+    """What to do about a message that gRPC has refused, which says no more than its size."""
+    return (
+        f"{text}: send or ask for less at once, such as smaller batches, or raise"
+        " server.max_message_bytes of the server and max_message_bytes of the client"
+    )
 
 
 def _detail(error: grpc.RpcError) -> pb.ErrorDetail | None:

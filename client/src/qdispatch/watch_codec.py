@@ -166,9 +166,12 @@ def decode_filter(message: pb.ListJobsRequest) -> JobFilter:
         InvalidJobError: A status or a moment is none; ``field`` names it.
     """
     return JobFilter(
+        # Once each: databases take a limited number of words.
         statuses=tuple(
-            member(STATUS, number, f"statuses[{index}]")
-            for index, number in enumerate(message.statuses)
+            dict.fromkeys(
+                member(STATUS, number, f"statuses[{index}]")
+                for index, number in enumerate(message.statuses)
+            )
         ),
         target=message.target,
         tag=message.tag,
