@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -166,3 +167,22 @@ def test_an_open_dashboard_for_everybody_is_refused(stack: Stack) -> None:
     )
     assert done.returncode == 1
     assert "set FLOWER_BASIC_AUTH" in done.stderr
+
+
+def test_a_second_one_says_so_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = subprocess.run(
+            [sys.executable, "-m", "app", "up"],
+            env=os.environ
+            | {"QDISPATCH_DATA_DIR": str(tmp_path), "QDISPATCH_SERVER__ADDRESS": address},
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"{address} is in use" in ended.stderr
+    assert "QDISPATCH_SERVER__ADDRESS" in ended.stderr
+    assert not list(tmp_path.iterdir())

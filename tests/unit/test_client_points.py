@@ -9,6 +9,7 @@ import pytest
 
 from qdispatch.circuits import CustomCircuit
 from qdispatch.circuits.custom import describe
+from qdispatch.circuits.writer import ProgramWriter
 from qdispatch.errors import CircuitError, InvalidJobError, QDispatchError
 from qdispatch.model import JobSpec
 from qdispatch.points import points_of
@@ -89,3 +90,46 @@ def test_a_circuit_without_parameters_is_no_sweep(parameters: Any) -> None:
     spec = prepare(circuit, parameters=parameters)
     assert isinstance(spec, JobSpec)
     assert (spec.parameters, spec.parameter_values) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("theta", "theta"),
+        ("θ", "θ"),
+        ("φ[12]", "φ_12"),
+        ("Γ", "Γ"),
+        ("t", "t_"),
+        ("pi", "pi_"),
+        ("π", "p0"),
+        ("a b", "p0"),
+        ("β₁", "p0"),
+    ],
+    ids=["word", "greek", "element", "capital", "gate", "constant", "sign", "two", "index"],
+)
+def test_a_program_keeps_the_names_of_parameters_where_it_can(name: str, expected: str) -> None:
+    writer = ProgramWriter(1, parameters=[name])
+    assert writer.inputs == {name: expected}
+
+
+def test_names_in_a_program_differ() -> None:
+    writer = ProgramWriter(1, parameters=["a[0]", "a_0", "π", "p0"])
+    assert list(writer.inputs.values()) == ["a_0", "a_0_", "p0", "p0_"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"shots": "10"}, "shots: '10' is no whole number"),
+        ({"shots": 10.0}, "shots: 10.0 is no whole number"),
+        ({"seed": -1}, "seed: -1 is out of range"),
+    ],
+    ids=["text", "fraction", "negative"],
+)
+def test_what_is_no_number_of_shots_and_no_seed_is_named(options: Any, text: str) -> None:
+    with pytest.raises(InvalidJobError, match=text):
+        prepare(CIRCUIT, parameters={"a": 1, "b": 2}, **options)
+
+
+def test_one_tag_may_stand_alone() -> None:
+    assert prepare(CIRCUIT, parameters={"a": 1, "b": 2}, tags="rabi").tags == ("rabi",)

@@ -110,6 +110,14 @@ def test_a_view_fits_80_columns_without_colour(view: str) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_a_long_text_leaves_other_columns_their_room() -> None:
+    table = terminal.listing("FILE", "STATUS", "RESULT", wrapped="RESULT")
+    table.add_row("circuits/bell.qasm", "failed", "a word " * 20)
+    lines = drawn(table).splitlines()
+    assert lines[1].startswith("circuits/bell.qasm  failed  a word")
+    assert "".join(lines).count("word") == 20
+
+
 def test_bars_of_a_terminal_without_unicode() -> None:
     text = drawn(terminal.HistogramBar(1.0), encoding="ascii")
     assert set(text.strip()) == {"#"}

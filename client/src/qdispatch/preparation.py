@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final, TypeGuard, Unpack
+from typing import Final, Literal, TypeGuard, Unpack
 
 from qdispatch.circuits import CircuitForm, describe
 from qdispatch.errors import CircuitError, InvalidJobError
@@ -50,12 +51,12 @@ def prepare(circuit: object, **options: Unpack[SubmitOptions]) -> JobSpec:
         target=options.get("target", ""),
         submission_date=datetime.now(UTC),
         result_types=kinds,
-        shots=_shots(options.get("shots"), form, kinds),
-        seed=options.get("seed"),
+        shots=_shots(_whole(options, "shots"), form, kinds),
+        seed=_whole(options, "seed"),
         observables=sums if has_use else (),
         extra=extra if isinstance(extra, str) else json.dumps(extra),
         time_limit_s=options.get("time_limit_s"),
-        tags=tuple(options.get("tags", ())),
+        tags=_tags(options.get("tags", ())),
         parameters=form.parameters,
         parameter_values=points_of(parameters, form),
     )
@@ -121,6 +122,22 @@ def _result_types(given: Iterable[ResultType | str] | None) -> tuple[ResultType,
 
 def _default_types(*, has_observables: bool) -> tuple[ResultType, ...]:
     return (ResultType.EXPVAL,) if has_observables else (ResultType.COUNTS,)
+
+
+def _whole(options: SubmitOptions, name: Literal["shots", "seed"]) -> int | None:
+    given = options.get(name)
+    try:
+        number = None if given is None else operator.index(given)
+    except TypeError as error:
+        raise InvalidJobError(f"{given!r} is no whole number", field=name) from error
+    if number is not None and not 0 <= number < 2**64:
+        raise InvalidJobError(f"{number} is out of range", field=name)
+    return number
+
+
+def _tags(given: Iterable[str]) -> tuple[str, ...]:
+    # A text has letters, which nobody means by it.
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _shots(given: int | None, form: CircuitForm, kinds: tuple[ResultType, ...]) -> int:

@@ -54,8 +54,10 @@ _WORDS: Final = """
 #: Names that a register must not have, in either language.
 _TAKEN: Final = frozenset(GATES) | frozenset(_WORDS.split())
 _NAME: Final = re.compile(r"[a-z][A-Za-z0-9_]*", re.ASCII)
-# OpenQASM 3, which alone has parameters, knows Greek letters; of two it makes constants.
-_PARAMETER: Final = re.compile(r"(?![πτ]$)[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*")
+# OpenQASM 3, which alone has parameters, knows Greek letters; pi and tau are constants.
+_PARAMETER: Final = re.compile(
+    r"(?![\u03c0\u03c4]$)[A-Za-z\u0391-\u03a9\u03b1-\u03c9][A-Za-z0-9_\u0391-\u03a9\u03b1-\u03c9]*"
+)
 _ELEMENT: Final = re.compile(r"\[(\d+)\]$")
 
 MAX_STATEMENTS: Final = 5_000_000
