@@ -258,6 +258,7 @@ def test_a_wait_that_times_out() -> None:
         ("submit bell.qasm --target ibm", 3, "there is no target 'ibm'"),
         ("submit bell.qasm --shots 0 --result counts", 3, "spec.shots"),
         ("status nonsense", 3, "is not the id of a job"),
+        ("watch nonsense", 3, "qdispatch watch --batch ID"),
         ("watch", 2, "--batch ID"),
         ("watch 1 --batch 2", 2, "--batch ID"),
         ("cancel", 2, "--batch ID"),

@@ -171,8 +171,9 @@ def test_where_the_server_is(tmp_path: Path) -> None:
         ("address = 5", "must be a text"),
         ('addres = "x:1"', "'addres' is not known"),
         (b"\xff", "not TOML"),
+        ('address = "localhost"', "has no port; write HOST:PORT"),
     ],
-    ids=["syntax", "type", "name", "bytes"],
+    ids=["syntax", "type", "name", "bytes", "port"],
 )
 def test_a_configuration_that_is_wrong(tmp_path: Path, text: str | bytes, said: str) -> None:
     file = tmp_path / "qdispatch" / "config.toml"

@@ -31,12 +31,16 @@ def find_address(flag: str | None, environment: Mapping[str, str] | None = None)
         environment: In place of that of the process.
 
     Raises:
-        InputError: The configuration file is wrong.
+        InputError: The configuration file is wrong, or a port is missing.
     """
     known = os.environ if environment is None else environment
-    if flag or known.get(ADDRESS_VARIABLE):
-        return flag or known[ADDRESS_VARIABLE]
-    return _read(config_file(known)).get("address", DEFAULT_ADDRESS)
+    address = flag or known.get(ADDRESS_VARIABLE)
+    if not address:
+        address = _read(config_file(known)).get("address", DEFAULT_ADDRESS)
+    if ":" not in address:
+        # gRPC would take that of HTTPS.
+        raise InputError(f"the address {address!r} has no port; write HOST:PORT")
+    return address
 
 
 def _read(path: Path) -> dict[str, str]:

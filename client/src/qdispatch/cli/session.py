@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from qdispatch.cli.config import find_address
 from qdispatch.cli.documents import Document
 from qdispatch.cli.exits import Exit, code_of
-from qdispatch.errors import QDispatchError
+from qdispatch.errors import JobNotFoundError, QDispatchError
 
 if TYPE_CHECKING:
     from qdispatch.client import Client
@@ -118,7 +118,7 @@ def session(address: str | None, *, as_json: bool = False) -> Iterator[Session]:
         yield opened
     except QDispatchError as error:
         code = code_of(error)
-        message = _with_advice(str(error), code, opened)
+        message = _with_advice(error, code, opened)
         document: Document = {
             "type": type(error).__name__,
             "message": str(error),
@@ -141,7 +141,10 @@ def session(address: str | None, *, as_json: bool = False) -> Iterator[Session]:
         raise typer.Exit(opened.code)
 
 
-def _with_advice(message: str, code: Exit, opened: Session) -> str:
+def _with_advice(error: QDispatchError, code: Exit, opened: Session) -> str:
+    message = str(error)
+    if isinstance(error, JobNotFoundError):
+        return f"{message}. A batch is looked at with: qdispatch watch --batch ID"
     pick_up = f"; pick it up with: qdispatch {opened.pick_up}" if opened.pick_up else ""
     if code is Exit.TIMED_OUT:
         return message + pick_up
