@@ -47,6 +47,8 @@ def test_the_client_asks_for_what_its_generated_code_needs_and_for_nothing_else(
     assert wanted == stamped()
 
 
+# In a fresh environment, all that is imported is compiled first.
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(
     any(find_spec(name) is None for name in OTHERS), reason="a part of `make test-compat`"
 )
