@@ -51,9 +51,7 @@ def watch_job(
     yield from watch.polled()
 
 
-def watch_job_for(
-    calls: Calls, job_id: str, *, after: int, timeout_s: float | None
-) -> Flow[None]:
+def watch_job_for(calls: Calls, job_id: str, *, after: int, timeout_s: float | None) -> Flow[None]:
     """As `watch_job`, for those who do not know of deadlines.
 
     Raises:

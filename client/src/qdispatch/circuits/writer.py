@@ -55,7 +55,7 @@ _WORDS: Final = """
 _TAKEN: Final = frozenset(GATES) | frozenset(_WORDS.split())
 _NAME: Final = re.compile(r"[a-z][A-Za-z0-9_]*", re.ASCII)
 # OpenQASM 3, which alone has parameters, knows Greek letters; of two it makes constants.
-_PARAMETER: Final = re.compile(r"(?![πτ]$)[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*")
+_PARAMETER: Final = re.compile(r"(?![πτ]$)[A-Za-zΑ-Ωα-ω][A-Za-zΑ-Ωα-ω0-9_]*")  # noqa: RUF001
 _ELEMENT: Final = re.compile(r"\[(\d+)\]$")
 
 MAX_STATEMENTS: Final = 5_000_000
