@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import sqlalchemy as sa
 
-from app.rows import JOB, JobRow
+from app.rows import JOB
 from qdispatch.model import JobEvent, JobStatus
 
 _Change: TypeAlias = tuple[JobStatus, datetime]
@@ -29,6 +29,34 @@ _BETWEEN: Final = {
 }
 
 
+class Lived(Protocol):
+    """As much of a job's row as its events are made of."""
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job is."""
+
+    @property
+    def attempt(self) -> int:
+        """How often it has been claimed."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was accepted."""
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it was claimed last."""
+
+    @property
+    def finish_time(self) -> datetime | None:
+        """When it ended."""
+
+    @property
+    def life(self) -> str:
+        """What is kept."""
+
+
 def line(status: JobStatus, at: datetime) -> str:
     """A job's change to a status, as it is kept."""
     return f"{status.value} {at.astimezone(UTC).isoformat()}\n"
@@ -39,7 +67,7 @@ def appended(status: JobStatus, at: datetime) -> sa.ColumnElement[str]:
     return JOB.c.life + line(status, at)
 
 
-def events_of(row: JobRow) -> tuple[JobEvent, ...]:
+def events_of(row: Lived) -> tuple[JobEvent, ...]:
     """Every change of a job's status, first to last."""
     changes = tuple(_changes(row))
     # Claims of which nothing was kept come before all others.
@@ -55,7 +83,7 @@ def events_of(row: JobRow) -> tuple[JobEvent, ...]:
     return tuple(events)
 
 
-def _changes(row: JobRow) -> Iterator[_Change]:
+def _changes(row: Lived) -> Iterator[_Change]:
     """What is kept, and what must have happened besides."""
     kept = [_kept(text) for text in row.life.splitlines()]
     created = (_PENDING, row.created_at)
@@ -75,7 +103,7 @@ def _changes(row: JobRow) -> Iterator[_Change]:
         yield from _untold(row, before, at, claimed=row.attempt > claims)
 
 
-def _untold(row: JobRow, before: JobStatus, at: datetime, *, claimed: bool) -> Iterator[_Change]:
+def _untold(row: Lived, before: JobStatus, at: datetime, *, claimed: bool) -> Iterator[_Change]:
     """The way from what is kept to where the job is."""
     began = max(at, row.started_at or at)
     if before is _PENDING and row.status is not _RUNNING and claimed:

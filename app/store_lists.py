@@ -42,6 +42,20 @@ class Queued(NamedTuple):
     points_done: int
 
 
+class Life(NamedTuple):
+    """As much of a job as watchers of its batch are told."""
+
+    id: UUID
+    target: str
+    status: JobStatus
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None
+    finish_time: datetime | None
+    points_done: int
+    life: str
+
+
 class ListStatements:
     """The statements, within one transaction."""
 
@@ -134,6 +148,12 @@ class ListStatements:
             )
         )
         return {key: (status, int(length), int(points)) for key, status, length, points in rows}
+
+    def lives(self, job_ids: Collection[UUID]) -> list[Life]:
+        """Those of these jobs that there are, without what is long."""
+        columns = [JOB.c[name] for name in Life._fields]
+        rows = self._connection.execute(sa.select(*columns).where(JOB.c.id.in_(list(job_ids))))
+        return [Life(*row) for row in rows]
 
     def past(self, target: str, limit: int) -> list[Past]:
         """The last jobs that a target has finished, latest first."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from app.events import events_of
 from app.records import batch_of, info_of
 from app.rows import BatchRow, JobRow
+from app.store_lists import Life
 from qdispatch.model import (
     BatchEvent,
     BatchUpdate,
@@ -31,12 +32,13 @@ class Watch(Protocol):
         """The jobs of which it has not been told the end."""
 
     def update(
-        self, rows: Iterable[JobRow], outlooks: Outlooks | None
+        self, rows: Iterable[Any], outlooks: Outlooks | None
     ) -> JobUpdate | BatchUpdate | None:
         """What to tell, if anything.
 
         Args:
-            rows: Those of its jobs that have changed, or may have.
+            rows: Those of its jobs that have changed, or may have; of a batch
+                without what is long.
             outlooks: Of all jobs, if they have been looked at anew.
         """
 
@@ -93,7 +95,10 @@ class BatchWatch:
 
     def __init__(self, batch: BatchRow, jobs: Mapping[UUID, int], seen: Mapping[int, int]) -> None:
         self._batch = batch
-        self._places = jobs
+        self._places = dict(jobs)
+        self._left = set(jobs)
+        # Kept beside the statuses: a batch may have thousands, of which one changes.
+        self._numbers: Counter[JobStatus] = Counter()
         self._seen = {key: seen.get(place, 0) for key, place in jobs.items()}
         self._statuses: dict[UUID, JobStatus] = {}
         self._outlook = Outlook()
@@ -102,25 +107,24 @@ class BatchWatch:
     @property
     def keys(self) -> Collection[UUID]:
         """The jobs of which the end was not told."""
-        ended = {key for key, status in self._statuses.items() if status.is_final}
-        return self._places.keys() - ended
+        return self._left
 
     def gone(self, keys: Iterable[UUID]) -> None:
         """Forgets jobs that were deleted."""
-        places = dict(self._places)
         for key in keys:
-            places.pop(key, None)
-            self._statuses.pop(key, None)
-        self._places = places
+            self._left.discard(key)
+            self._places.pop(key, None)
+            status = self._statuses.pop(key, None)
+            if status is not None:
+                self._numbers[status] -= 1
         self._fresh = True
 
-    def update(self, rows: Iterable[JobRow], outlooks: Outlooks | None) -> BatchUpdate | None:
+    def update(self, rows: Iterable[Life], outlooks: Outlooks | None) -> BatchUpdate | None:
         """What has happened to the jobs of the batch, if anything."""
         events: list[BatchEvent] = []
         for row in rows:
-            self._fresh |= self._statuses.get(row.id) is not row.status
             events += self._events(row)
-            self._statuses[row.id] = row.status
+            self._take(row.id, row.status)
         self._fresh |= bool(events)
         if outlooks is not None:
             outlook = self._expected(outlooks)
@@ -129,12 +133,23 @@ class BatchWatch:
         if not self._fresh and outlook == self._outlook:
             return None
         self._fresh, self._outlook = False, outlook
-        numbers = Counter(self._statuses.values())
         return BatchUpdate(
-            batch=batch_of(self._batch, numbers), events=tuple(events), outlook=outlook
+            batch=batch_of(self._batch, self._numbers), events=tuple(events), outlook=outlook
         )
 
-    def _events(self, row: JobRow) -> Sequence[BatchEvent]:
+    def _take(self, key: UUID, status: JobStatus) -> None:
+        before = self._statuses.get(key)
+        if before is status:
+            return
+        self._fresh = True
+        self._statuses[key] = status
+        self._numbers[status] += 1
+        if before is not None:
+            self._numbers[before] -= 1
+        if status.is_final:
+            self._left.discard(key)
+
+    def _events(self, row: Life) -> Sequence[BatchEvent]:
         every = events_of(row)
         seen = self._seen[row.id]
         if row.id not in self._statuses:

@@ -11,16 +11,15 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition, Thread
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from app.outlooks import OutlookSource
 from app.ports import Clock
-from app.rows import JobRow
 from app.settings import MAX_BATCH_JOBS
 from app.store import Store
 from app.store_lists import Version
@@ -245,7 +244,7 @@ class Watchers:
             for key in each.watch.keys if each.watch else ():
                 self._of_job[key].add(each)
         keys = {key for each in begun for key in (each.watch.keys if each.watch else ())}
-        rows = {row.id: row for row in self._rows(keys)}
+        rows = self._rows(keys)
         if begun:
             self._outlook_at = min(self._outlook_at, monotonic() + _SOON_S)
         for each in begun:
@@ -275,27 +274,33 @@ class Watchers:
             with self._store.read() as tx:
                 versions |= tx.lists.versions(some)
         fresh = {key for key, each in versions.items() if each != self._versions.get(key)}
-        rows = {row.id: row for row in self._rows(fresh)}
+        rows = self._rows(fresh)
         for watcher in {each for key in rows for each in self._of_job[key]}:
             self._tell(watcher, rows, None)
         self._versions |= {key: versions[key] for key in rows if key in self._of_job}
         self._drop_deleted(set(keys) - versions.keys())
         return set(keys) - fresh
 
-    def _rows(self, keys: Collection[UUID]) -> list[JobRow]:
-        rows: list[JobRow] = []
-        for some in _pieces(keys):
+    def _rows(self, keys: Collection[UUID]) -> dict[UUID, Any]:
+        """What there is to tell of these jobs; the whole row where one is watched by itself."""
+        # A batch may have thousands of jobs, whose whole rows would take seconds.
+        whole = {key for key in keys if any(each.job_id for each in self._of_job.get(key, ()))}
+        rows: list[Any] = []
+        for some in _pieces(set(keys) - whole):
+            with self._store.read() as tx:
+                rows += tx.lists.lives(some)
+        for some in _pieces(whole):
             with self._store.read() as tx:
                 rows += tx.jobs(some)
-        return rows
+        return {row.id: row for row in rows}
 
-    def _tell(self, watcher: Watcher, rows: dict[UUID, JobRow], outlooks: Outlooks | None) -> None:
+    def _tell(self, watcher: Watcher, rows: Mapping[UUID, Any], outlooks: Outlooks | None) -> None:
         watch = watcher.watch
         if watch is None:
             return
         before = set(watch.keys)
         try:
-            update = watch.update([rows[key] for key in before if key in rows], outlooks)
+            update = watch.update([rows[key] for key in rows.keys() & before], outlooks)
         except Exception:  # noqa: BLE001 - a row that is damaged; others are still to be told
             _log.exception("cannot tell of %s", watcher.job_id or watcher.batch_id)
             self._end(watcher, _defect())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from uuid import UUID
 
 from app.rows import BatchRow, JobRow
-from app.store_lists import Past, Queued, Version
+from app.store_lists import Life, Past, Queued, Version
 from qdispatch.model import JobFilter, JobStatus
 from tests.fake_tables import Tables
 
@@ -53,6 +53,10 @@ class FakeListStatements:
     def versions(self, job_ids: Collection[UUID]) -> dict[UUID, Version]:
         rows = [self._tables.jobs[key] for key in job_ids if key in self._tables.jobs]
         return {row["id"]: (row["status"], len(row["life"]), row["points_done"]) for row in rows}
+
+    def lives(self, job_ids: Collection[UUID]) -> list[Life]:
+        rows = [self._tables.jobs[key] for key in job_ids if key in self._tables.jobs]
+        return [Life(*(row[name] for name in Life._fields)) for row in rows]
 
     def past(self, target: str, limit: int) -> list[Past]:
         ended = (

@@ -143,6 +143,14 @@ class _Run:
         whole = not (self._measures and saves)
         return whole or len(reached(self._circuit)) == self._circuit.n_qubits
 
+    @property
+    def truncates(self) -> bool:
+        """Whether Aer leaves out qubits that nothing measured or saved depends on.
+
+        Where it does, Aer 0.18 takes the expectation values of the wrong qubits.
+        """
+        return not self._strings
+
     def built(self) -> tuple[Any, int]:
         """A static circuit that gives everything that is asked for, and its shots."""
         made = self._saving()
@@ -183,9 +191,9 @@ class _Run:
     def _static(self) -> Raw:
         """Everything that is asked of a static circuit, in one run if that is possible."""
         if self.in_one_run:
-            data = self._execute(*self.built())
+            data = self._execute(*self.built(), truncate=self.truncates)
             return self._read(data, data)
-        saved = self._execute(self._saving().built, 1)
+        saved = self._execute(self._saving().built, 1, truncate=self.truncates)
         made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
         made.add(self._circuit.gates())
         self._measure(made)
@@ -283,9 +291,13 @@ class _Run:
             # As a dict, Aer would drop probabilities around 1e-9.
             built.save_probabilities(qubits, label="quasi")
 
-    def _execute(self, built: Any, shots: int, seed: int | None = None) -> Any:
+    def _execute(
+        self, built: Any, shots: int, seed: int | None = None, *, truncate: bool = True
+    ) -> Any:
         backend = self._aer.AerSimulator(
-            method=self.method, max_parallel_threads=self._request.threads
+            method=self.method,
+            max_parallel_threads=self._request.threads,
+            enable_truncation=truncate,
         )
         # Aer raises nothing: a run that failed says so in its result only.
         memory = wants_shots(self._request)

@@ -50,6 +50,10 @@ class Run(Protocol):
     def in_one_run(self) -> bool:
         """Whether `built` gives everything that is asked for."""
 
+    @property
+    def truncates(self) -> bool:
+        """Whether Aer may leave out qubits that nothing measured or saved depends on."""
+
     def simulation(self) -> Simulation:
         """What comes out when it is run alone."""
 
@@ -129,6 +133,7 @@ class _Template:
             method=STATEVECTOR,
             max_parallel_threads=request.threads,
             max_parallel_experiments=request.threads,
+            enable_truncation=run.truncates,
         )
 
     def simulations(

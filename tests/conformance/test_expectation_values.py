@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import cos, sin, sqrt
+from math import cos, prod, sin, sqrt
 
 import numpy as np
 import pytest
 from conformance_cases import QASM2, QASM3
-from conformance_runs import Run
+from conformance_runs import Run, run_on
 
 from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 from tasks.simulators import SimulationError
@@ -44,6 +44,31 @@ def test_order_of_labels(run: Run) -> None:
     (result,) = run(program, ResultType.EXPVAL, observables=asked).results
     expected = [z, x, y, x * y, z * y, 2 * y * z - 0.5 + 3]
     np.testing.assert_allclose(result.expval, expected, atol=2e-6)
+
+
+#: Observables that leave qubits out, of a product of five, and which qubits they need.
+APART = (((0,), (2,)), ((1,), (4,), (3,)), ((0, 2), (4,)), ((3,), (0,)))
+
+
+@pytest.mark.parametrize("asked", APART, ids=str)
+def test_qubits_that_nobody_asks_for_change_nothing(
+    run: Run, asked: tuple[tuple[int, ...], ...]
+) -> None:
+    angles = (0.5, 1.1, 2.0, 0.3, 0.9)
+    program = QASM2 + "qreg q[5];" + "".join(f"ry({a}) q[{k}];" for k, a in enumerate(angles))
+    observables = tuple(observable(term("Z" * len(each), qubits=each)) for each in asked)
+    (result,) = run(program, ResultType.EXPVAL, observables=observables).results
+    expected = [prod(cos(angles[qubit]) for qubit in each) for each in asked]
+    np.testing.assert_allclose(result.expval, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("method", ["stabilizer", "matrix_product_state"])
+def test_qubits_that_nobody_asks_for_change_nothing_by_other_methods(method: str) -> None:
+    program = QASM2 + "qreg q[5];x q[0];h q[1];h q[3];h q[4];"
+    asked = tuple(observable(term("Z", qubits=(qubit,))) for qubit in (0, 2))
+    found = run_on("aer", program, ResultType.EXPVAL, observables=asked, options={"method": method})
+    assert found.method == method
+    np.testing.assert_allclose(found.results[0].expval, [-1, 1], atol=1e-9)
 
 
 def test_sampled_values_and_their_errors(run: Run) -> None:

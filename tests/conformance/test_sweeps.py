@@ -36,6 +36,7 @@ COUNTS, QUASI, EXPVAL = ResultType.COUNTS, ResultType.QUASI, ResultType.EXPVAL
 MEMORY, VARIANCE = ResultType.MEMORY, ResultType.VARIANCE
 STATEVECTOR, PROBABILITIES = ResultType.STATEVECTOR, ResultType.PROBABILITIES
 Z = PauliSum(terms=(PauliTerm(paulis="Z", qubits=(0,)),))
+Z_OF_TWO = PauliSum(terms=(PauliTerm(paulis="Z", qubits=(2,)),))
 ZX = PauliSum(terms=(PauliTerm(paulis="ZX"), PauliTerm(paulis="YY", coefficient=0.5)))
 
 RABI = QASM3 + "input float[64] theta;qubit q;bit c;rx(theta) q;c = measure q;"
@@ -127,6 +128,10 @@ PROGRAMS = {
             observables=(ZX,),
             threads=2,
         ),
+    ),
+    "values of some qubits": (
+        "qubit[5] q;rx({theta}) q[0];ry({phi}) q[1];ry({theta}) q[2];h q[3];rx({phi}) q[4];",
+        Request(result_types=(EXPVAL,), shots=0, seed=None, observables=(Z, Z_OF_TWO), threads=2),
     ),
     "nothing to bind": (
         "qubit[2] q;bit[2] c;h q;c = measure q;",

@@ -10,7 +10,10 @@ import pytest
 from pennylane import numpy as pnp
 
 from qdispatch.client import Client
+from qdispatch.errors import InvalidJobError
+from qdispatch.model import JobStatus
 from qdispatch.pennylane import QDispatchDevice
+from tests.sdk.inprocess import Installation
 
 ENERGY = qml.Z(0) @ qml.Z(1) + 0.5 * qml.X(2) - 0.3 * qml.Y(3) @ qml.X(1)
 
@@ -139,3 +142,21 @@ def test_sweeps_that_are_too_long_are_cut(client: Client, monkeypatch: pytest.Mo
     # The last point has nothing to be swept with, and a call of its own.
     assert sorted(jobs_of(client, "cut")) == [0, 2, 2]
     assert len({each.batch_id for each in client.jobs(tag="cut")}) == 2
+
+
+def test_what_was_submitted_before_a_refusal_is_canceled(
+    installation: Installation, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qdispatch.pennylane.submission._MAX_JOBS", 1)
+    device = QDispatchDevice(1, client=client, target="aer", tags=["refused"])
+    tapes = [
+        qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.sample(wires=0)], shots=shots)
+        for shots in (5, 2**60)
+    ]
+    installation.dispatcher.held.set()
+    try:
+        with pytest.raises(InvalidJobError, match=r"server\.max_shots"):
+            device.execute(tapes)
+    finally:
+        installation.dispatcher.release()
+    assert [each.status for each in client.jobs(tag="refused")] == [JobStatus.CANCELED]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from qdispatch.circuits.template import Dissected, dissect, merge
-from qdispatch.errors import JobEndedError, WaitTimeoutError
+from qdispatch.errors import JobEndedError, QDispatchError, RequestError, WaitTimeoutError
 from qdispatch.job import Job
 from qdispatch.model import JobSpec, ProgramFormat
 from qdispatch.pennylane.plans import Order
@@ -70,24 +71,27 @@ class Submission:
         return [answers[place] for place in range(len(orders))]
 
     def _results(self, specs: Sequence[JobSpec]) -> list[JobResult]:
+        submitted: list[Job | Batch] = []
+        try:
+            return self._taken(specs, submitted)
+        except (JobEndedError, RequestError, WaitTimeoutError, KeyboardInterrupt):
+            # Nobody is left to take the other results; what is told is what went wrong first.
+            with suppress(QDispatchError):
+                for each in submitted:
+                    each.cancel()
+            raise
+
+    def _taken(self, specs: Sequence[JobSpec], submitted: list[Job | Batch]) -> list[JobResult]:
+        """Submits, which is added to a list, and waits."""
         if len(specs) == 1:
             job = Job(self._client, self._client.create_job(specs[0]))
-            return self._taken([job], lambda: [job.result(self._timeout_s)])
-        batches = [self._client.submit_batch(each) for each in _calls(specs)]
-        return self._taken(
-            batches, lambda: [each for batch in batches for each in batch.results(self._timeout_s)]
-        )
-
-    def _taken(
-        self, submitted: Sequence[Job | Batch], take: Callable[[], list[JobResult]]
-    ) -> list[JobResult]:
-        try:
-            return take()
-        except (JobEndedError, WaitTimeoutError, KeyboardInterrupt):
-            # Nobody is left to take the other results.
-            for each in submitted:
-                each.cancel()
-            raise
+            submitted.append(job)
+            return [job.result(self._timeout_s)]
+        batches: list[Batch] = []
+        for each in _calls(specs):
+            batches.append(self._client.submit_batch(each))
+            submitted.append(batches[-1])
+        return [each for batch in batches for each in batch.results(self._timeout_s)]
 
     def _jobs(self, orders: Sequence[Order]) -> Iterator[_Job]:
         groups: dict[tuple[Any, ...], list[tuple[int, Dissected]]] = {}
