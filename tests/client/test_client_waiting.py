@@ -99,7 +99,8 @@ def test_waiting_ends_in_time_and_the_job_goes_on(
         server.say("WatchJob", [told(*LIFE[:2])], BROKEN)
     server.say("GetJob", read(*LIFE[:2]))
     started = monotonic()
-    with pytest.raises(WaitTimeoutError, match=r"still running after 0.2 s; it goes on"):
+    # On a machine that is busy, the time may be over before anything is heard.
+    with pytest.raises(WaitTimeoutError, match=r"still \w+ after 0.2 s; it goes on"):
         job.wait(0.2)
     assert 0.2 <= monotonic() - started < 5
     with pytest.raises(TimeoutError):
