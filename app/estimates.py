@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app.likeness import LONGEST_S, History, Load, PastRun, Spread
-from qdispatch.model import Estimate
+from qdispatch.updates import Estimate
 
 __all__ = ["Ahead", "History", "Line", "Load", "PastRun", "Spread", "outlook"]
 

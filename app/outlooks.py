@@ -12,7 +12,7 @@ from app.estimates import Ahead, History, Line, Load, PastRun, outlook
 from app.placement import WORKER_SEEN_S
 from app.store import Store
 from app.store_lists import Past, Queued
-from qdispatch.model import Outlook
+from qdispatch.updates import Outlook
 
 # Jobs of a target's past that are looked at, and how long they are kept in mind, in seconds.
 _PAST: Final = 300

@@ -11,7 +11,6 @@ from typing import Any
 from app.events import events_of
 from app.rows import BatchRow, JobRow
 from qdispatch.model import (
-    BatchInfo,
     JobError,
     JobInfo,
     JobSpec,
@@ -22,6 +21,7 @@ from qdispatch.model import (
     ResultType,
     Timings,
 )
+from qdispatch.updates import BatchInfo
 
 
 def dump_observables(observables: Sequence[PauliSum]) -> list[Any]:

@@ -26,16 +26,15 @@ from qdispatch.errors import (
     TooLargeError,
 )
 from qdispatch.model import (
-    BatchInfo,
     Cancellation,
     CancelVerdict,
-    JobFilter,
     JobInfo,
     JobSpec,
     JobStatus,
     TargetInfo,
     TargetState,
 )
+from qdispatch.updates import BatchInfo, JobFilter
 
 #: The owner of every job, until there is authentication.
 ANONYMOUS: Final = "anonymous"

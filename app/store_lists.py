@@ -10,7 +10,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from app.rows import ACTIVE, BATCH, JOB, BatchRow, JobRow
-from qdispatch.model import JobFilter, JobStatus
+from qdispatch.model import JobStatus
+from qdispatch.updates import JobFilter
 
 #: Differs whenever something about a job does that watchers are told.
 Version: TypeAlias = tuple[JobStatus, int, int]

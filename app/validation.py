@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from app.settings import ServerSettings, TargetSettings
 from qdispatch.errors import InvalidJobError, TooLargeError, UnknownTargetError
-from qdispatch.model import JobFilter, JobSpec, PauliTerm, ProgramFormat, ResultType
+from qdispatch.model import JobSpec, PauliTerm, ProgramFormat, ResultType
+from qdispatch.updates import JobFilter
 
 MAX_SEED = 2**63 - 1
 MAX_WORD = 200

@@ -12,13 +12,8 @@ from app.events import events_of
 from app.records import batch_of, info_of
 from app.rows import BatchRow, JobRow
 from app.store_lists import Life
-from qdispatch.model import (
-    BatchEvent,
-    BatchUpdate,
-    JobStatus,
-    JobUpdate,
-    Outlook,
-)
+from qdispatch.model import JobStatus
+from qdispatch.updates import BatchEvent, BatchUpdate, JobUpdate, Outlook
 
 #: What each job is expected to do; those of which nothing is known are not in it.
 Outlooks: TypeAlias = Mapping[UUID, Outlook]

@@ -31,7 +31,7 @@ from qdispatch.errors import (
     QDispatchError,
     UnavailableError,
 )
-from qdispatch.model import BatchUpdate, JobUpdate
+from qdispatch.updates import BatchUpdate, JobUpdate
 
 _log = logging.getLogger(__name__)
 

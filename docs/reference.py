@@ -31,6 +31,7 @@ MODULES: Final = (
     "qdispatch.result",
     "qdispatch.arrays",
     "qdispatch.model",
+    "qdispatch.updates",
     "qdispatch.errors",
     "qdispatch.observables",
     "qdispatch.circuits",

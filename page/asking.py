@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from qdispatch.errors import QDispatchError
-from qdispatch.model import JobFilter, JobStatus
+from qdispatch.model import JobStatus
+from qdispatch.updates import JobFilter
 
 _LONGEST: Final = 200
 

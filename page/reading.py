@@ -16,8 +16,9 @@ from app.settings import Settings
 from app.store import Store
 from page.asking import Asked
 from qdispatch.errors import JobNotFoundError, UnavailableError
-from qdispatch.model import BatchInfo, JobInfo, JobStatus, Result, TargetState
+from qdispatch.model import JobInfo, JobStatus, Result, TargetState
 from qdispatch.results_codec import decode_result
+from qdispatch.updates import BatchInfo
 from qdispatch.v1 import qdispatch_pb2 as pb
 
 T = TypeVar("T")

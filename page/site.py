@@ -25,7 +25,8 @@ from page.charts import slices
 from page.outcomes import curves, of_point
 from page.reading import MOST_RESULT_BYTES, Reader
 from qdispatch.errors import JobNotFoundError, UnavailableError
-from qdispatch.model import BatchInfo, JobInfo, JobStatus
+from qdispatch.model import JobInfo, JobStatus
+from qdispatch.updates import BatchInfo
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from app.service import JobService
 from app.watching import Tell, Watcher, Watchers
 from qdispatch.codec import VERDICT, decode_spec, encode_cancellation, encode_job, encode_target
 from qdispatch.errors import InvalidJobError, TooLargeError
-from qdispatch.model import BatchUpdate, JobSpec, JobUpdate
+from qdispatch.model import JobSpec
+from qdispatch.updates import BatchUpdate, JobUpdate
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from qdispatch.watch_codec import (

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from qdispatch.errors import QDispatchError
-from qdispatch.model import BatchUpdate, JobUpdate
+from qdispatch.updates import BatchUpdate, JobUpdate
 
 
 class Mailbox:

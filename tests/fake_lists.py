@@ -8,7 +8,8 @@ from uuid import UUID
 
 from app.rows import BatchRow, JobRow
 from app.store_lists import Life, Past, Queued, Version
-from qdispatch.model import JobFilter, JobStatus
+from qdispatch.model import JobStatus
+from qdispatch.updates import JobFilter
 from tests.fake_tables import Tables
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from threading import Condition
 
 from qdispatch.errors import QDispatchError
-from qdispatch.model import BatchUpdate, JobEvent, JobUpdate
+from qdispatch.model import JobEvent
+from qdispatch.updates import BatchUpdate, JobUpdate
 
 _LONG_S = 20.0
 

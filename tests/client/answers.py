@@ -8,18 +8,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from qdispatch.codec import encode_job
-from qdispatch.model import (
-    BatchEvent,
-    BatchInfo,
-    BatchUpdate,
-    JobEvent,
-    JobInfo,
-    JobStatus,
-    JobUpdate,
-    Result,
-    ResultType,
-)
+from qdispatch.model import JobEvent, JobInfo, JobStatus, Result, ResultType
 from qdispatch.results_codec import encode_result
+from qdispatch.updates import BatchEvent, BatchInfo, BatchUpdate, JobUpdate
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.watch_codec import encode_batch, encode_batch_update, encode_job_update
 from tests.specs import bell

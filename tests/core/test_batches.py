@@ -29,7 +29,8 @@ from qdispatch.errors import (
     UnavailableError,
     UnknownTargetError,
 )
-from qdispatch.model import CancelVerdict, JobFilter, JobSpec, JobStatus, ProgramFormat, TargetState
+from qdispatch.model import CancelVerdict, JobSpec, JobStatus, ProgramFormat, TargetState
+from qdispatch.updates import JobFilter
 from tests.core.databases import ON_DATABASES
 from tests.fakes import Trouble
 from tests.specs import BELL, bell

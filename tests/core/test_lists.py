@@ -10,7 +10,8 @@ import pytest
 
 from app.service import MAX_PAGE, PAGE
 from qdispatch.errors import BatchNotFoundError, InvalidJobError
-from qdispatch.model import JobFilter, JobStatus
+from qdispatch.model import JobStatus
+from qdispatch.updates import JobFilter
 from tests.world import World, bell, finished
 
 EVERY = JobFilter()

@@ -27,7 +27,8 @@ from qdispatch.errors import (
     QDispatchError,
     UnavailableError,
 )
-from qdispatch.model import BatchUpdate, JobEvent, JobStatus, JobUpdate, Outlook
+from qdispatch.model import JobEvent, JobStatus
+from qdispatch.updates import BatchUpdate, JobUpdate, Outlook
 from tests.core.databases import ON_DATABASES
 from tests.fakes import Trouble
 from tests.services.process import wait_until

@@ -28,8 +28,9 @@ from qdispatch.errors import (
     JobNotFoundError,
     RequestConflictError,
 )
-from qdispatch.model import CancelVerdict, JobEvent, JobStatus, Outlook, Result, ResultType
+from qdispatch.model import CancelVerdict, JobEvent, JobStatus, Result, ResultType
 from qdispatch.results_codec import encode_result
+from qdispatch.updates import Outlook
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from rpc.server import Server

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from qdispatch import progress
-from qdispatch.model import BatchInfo, BatchUpdate, Estimate, JobStatus, JobUpdate, Outlook
+from qdispatch.model import JobStatus
+from qdispatch.updates import BatchInfo, BatchUpdate, Estimate, JobUpdate, Outlook
 from tests.client.answers import LIFE, info
 from tests.specs import bell
 

@@ -14,22 +14,17 @@ from rich.console import Console, RenderableType
 from qdispatch.cli.live import batch_line, job_line, live_batch, live_job
 from qdispatch.display import html, tables, terminal, words
 from qdispatch.model import (
-    BatchEvent,
-    BatchInfo,
-    BatchUpdate,
     Cancellation,
     CancelVerdict,
-    Estimate,
     JobError,
     JobEvent,
     JobStatus,
-    JobUpdate,
-    Outlook,
     ProgramFormat,
     ResultType,
     TargetInfo,
 )
 from qdispatch.targets import TargetList
+from qdispatch.updates import BatchEvent, BatchInfo, BatchUpdate, Estimate, JobUpdate, Outlook
 from tests import display_samples as samples
 
 NOW = samples.CREATED

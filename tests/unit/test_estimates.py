@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.estimates import Ahead, History, Line, Load, PastRun, Spread, outlook
 from app.likeness import LONGEST_S
-from qdispatch.model import Estimate
+from qdispatch.updates import Estimate
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

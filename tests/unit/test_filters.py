@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qdispatch.model import JobFilter, JobStatus
+from qdispatch.model import JobStatus
+from qdispatch.updates import JobFilter
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.watch_codec import decode_filter
 

@@ -11,7 +11,8 @@ import pytest
 
 from app.records import info_of
 from qdispatch.errors import JobNotFoundError
-from qdispatch.model import JobEvent, JobStatus, JobUpdate, Outlook
+from qdispatch.model import JobEvent, JobStatus
+from qdispatch.updates import JobUpdate, Outlook
 from rpc.watch import Mailbox
 from tests.unit.test_watches import START, row_at
 

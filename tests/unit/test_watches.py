@@ -15,7 +15,8 @@ from app.events import events_of, line
 from app.jobs import TRANSITIONS
 from app.rows import BatchRow, JobRow
 from app.watches import BatchWatch, JobWatch
-from qdispatch.model import BatchEvent, JobEvent, JobStatus, Outlook
+from qdispatch.model import JobEvent, JobStatus
+from qdispatch.updates import BatchEvent, Outlook
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 SPEC = {

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from qdispatch.async_job import AsyncJob
 from qdispatch.lives import BatchLife
-from qdispatch.model import BatchInfo, BatchUpdate, Cancellation
+from qdispatch.model import Cancellation
 from qdispatch.result import JobResult
+from qdispatch.updates import BatchInfo, BatchUpdate
 
 if TYPE_CHECKING:
     from qdispatch.async_client import AsyncClient

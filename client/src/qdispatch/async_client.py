@@ -15,19 +15,17 @@ from qdispatch.calls import Calls
 from qdispatch.channel import address_or_default
 from qdispatch.filters import job_filter
 from qdispatch.model import (
-    BatchInfo,
-    BatchUpdate,
     Cancellation,
     CancelVerdict,
     JobInfo,
     JobSpec,
     JobStatus,
-    JobUpdate,
     Result,
     TargetInfo,
 )
 from qdispatch.options import SubmitOptions
 from qdispatch.steps import Flow
+from qdispatch.updates import BatchInfo, BatchUpdate, JobUpdate
 
 _T = TypeVar("_T")
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from qdispatch.job import Job
 from qdispatch.lives import BatchLife
-from qdispatch.model import BatchInfo, BatchUpdate, Cancellation
+from qdispatch.model import Cancellation
 from qdispatch.result import JobResult
+from qdispatch.updates import BatchInfo, BatchUpdate
 
 if TYPE_CHECKING:
     from qdispatch.client import Client

@@ -19,19 +19,17 @@ from qdispatch.driver import Driver
 from qdispatch.filters import job_filter
 from qdispatch.job import Job
 from qdispatch.model import (
-    BatchInfo,
-    BatchUpdate,
     Cancellation,
     CancelVerdict,
     JobInfo,
     JobSpec,
     JobStatus,
-    JobUpdate,
     Result,
     TargetInfo,
 )
 from qdispatch.options import SubmitOptions
 from qdispatch.steps import Flow
+from qdispatch.updates import BatchInfo, BatchUpdate, JobUpdate
 
 __all__ = ["ADDRESS_VARIABLE", "DEFAULT_ADDRESS", "Client"]
 

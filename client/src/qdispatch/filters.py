@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from qdispatch.errors import InvalidJobError
-from qdispatch.model import JobFilter, JobStatus
+from qdispatch.model import JobStatus
+from qdispatch.updates import JobFilter
 
 
 def job_filter(

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from qdispatch.lives import JobLife
-from qdispatch.model import CancelVerdict, JobInfo, JobStatus, JobUpdate, ResultType
+from qdispatch.model import CancelVerdict, JobInfo, JobStatus, ResultType
 from qdispatch.result import JobResult
+from qdispatch.updates import JobUpdate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,16 +14,10 @@ from qdispatch.errors import (
     JobNotFoundError,
     WaitTimeoutError,
 )
-from qdispatch.model import (
-    BatchInfo,
-    BatchUpdate,
-    JobFilter,
-    JobInfo,
-    JobStatus,
-    JobUpdate,
-)
+from qdispatch.model import JobInfo, JobStatus
 from qdispatch.result import JobResult
 from qdispatch.steps import Emit, Flow, each, gathered
+from qdispatch.updates import BatchInfo, BatchUpdate, JobFilter, JobUpdate
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

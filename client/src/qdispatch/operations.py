@@ -18,18 +18,11 @@ from qdispatch.codec import (
     encode_spec,
 )
 from qdispatch.errors import InvalidJobError, ServerError, UnimplementedError
-from qdispatch.model import (
-    BatchInfo,
-    Cancellation,
-    CancelVerdict,
-    JobFilter,
-    JobInfo,
-    JobSpec,
-    Result,
-)
+from qdispatch.model import Cancellation, CancelVerdict, JobInfo, JobSpec, Result
 from qdispatch.results_codec import decode_result, decode_whole_job
 from qdispatch.steps import Emit, Flow
 from qdispatch.targets import TargetList
+from qdispatch.updates import BatchInfo, JobFilter
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.watch_codec import decode_batch, encode_filter
 

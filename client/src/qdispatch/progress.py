@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from qdispatch.model import BatchInfo, BatchUpdate, JobInfo, JobStatus, JobUpdate, Outlook
+from qdispatch.model import JobInfo, JobStatus
+from qdispatch.updates import BatchInfo, BatchUpdate, JobUpdate, Outlook
 
 
 @contextmanager

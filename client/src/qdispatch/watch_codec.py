@@ -16,7 +16,7 @@ from qdispatch.codec import (
     encode_time,
     member,
 )
-from qdispatch.model import (
+from qdispatch.updates import (
     BatchEvent,
     BatchInfo,
     BatchUpdate,

@@ -10,15 +10,9 @@ from typing import Final
 from qdispatch import operations
 from qdispatch.calls import Calls, Deadline, Stream
 from qdispatch.errors import TooLargeError, UnimplementedError, WaitTimeoutError
-from qdispatch.model import (
-    BatchEvent,
-    BatchInfo,
-    BatchUpdate,
-    JobFilter,
-    JobInfo,
-    JobUpdate,
-)
+from qdispatch.model import JobInfo
 from qdispatch.steps import Emit, Flow, gathered
+from qdispatch.updates import BatchEvent, BatchInfo, BatchUpdate, JobFilter, JobUpdate
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.watch_codec import decode_batch_update, decode_job_update
 

@@ -7,15 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from qdispatch.display import words
-from qdispatch.model import (
-    BatchInfo,
-    Cancellation,
-    Estimate,
-    JobInfo,
-    Outlook,
-    ResultType,
-    TargetInfo,
-)
+from qdispatch.model import Cancellation, JobInfo, ResultType, TargetInfo
+from qdispatch.updates import BatchInfo, Estimate, Outlook
 
 if TYPE_CHECKING:
     from qdispatch.result import JobResult, PointResult

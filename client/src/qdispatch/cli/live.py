@@ -21,7 +21,8 @@ from qdispatch.display.terminal import (
     status_text,
 )
 from qdispatch.errors import ServerError
-from qdispatch.model import BatchUpdate, JobStatus, JobUpdate, Outlook
+from qdispatch.model import JobStatus
+from qdispatch.updates import BatchUpdate, JobUpdate, Outlook
 
 _Update = TypeVar("_Update", JobUpdate, BatchUpdate)
 

@@ -12,14 +12,8 @@ import typer
 from qdispatch.cli import options as given
 from qdispatch.cli.exits import Exit, InputError
 from qdispatch.cli.session import Session, session
-from qdispatch.model import (
-    CancelVerdict,
-    JobInfo,
-    JobStatus,
-    Outlook,
-    ResultType,
-    TargetState,
-)
+from qdispatch.model import CancelVerdict, JobInfo, JobStatus, ResultType, TargetState
+from qdispatch.updates import Outlook
 
 if TYPE_CHECKING:
     from qdispatch.job import Job

@@ -11,7 +11,8 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from qdispatch.display import tables, words
-from qdispatch.model import BatchInfo, JobInfo, JobStatus, TargetInfo, TargetState
+from qdispatch.model import JobInfo, JobStatus, TargetInfo, TargetState
+from qdispatch.updates import BatchInfo
 
 if TYPE_CHECKING:
     from qdispatch.result import JobResult

@@ -15,15 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from qdispatch.display import tables, words
-from qdispatch.model import (
-    BatchInfo,
-    Cancellation,
-    JobInfo,
-    JobStatus,
-    Outlook,
-    TargetInfo,
-    TargetState,
-)
+from qdispatch.model import Cancellation, JobInfo, JobStatus, TargetInfo, TargetState
+from qdispatch.updates import BatchInfo, Outlook
 
 if TYPE_CHECKING:
     from qdispatch.result import JobResult

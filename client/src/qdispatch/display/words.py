@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from qdispatch.model import Estimate, JobSpec, PauliSum, PauliTerm
+from qdispatch.model import JobSpec, PauliSum, PauliTerm
+from qdispatch.updates import Estimate
 
 _UNITS_S: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from qiskit.providers import JobStatus
 
-from qdispatch.model import BatchInfo
+from qdispatch.updates import BatchInfo
 
 
 def status_of(info: BatchInfo) -> Any:
