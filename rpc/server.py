@@ -49,6 +49,7 @@ class Server:
 
     def __init__(self, service: JobService, watchers: Watchers, settings: ServerSettings) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_handle)
         self._thread = Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
         self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
@@ -134,3 +135,13 @@ class Server:
         self._thread.join()
         self._loop.close()
         self._calls.shutdown(wait=False)
+
+
+def _handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Logs what went wrong in a callback, but for what grpc's poller does at its end.
+
+    It reads from its wake-up socket once more, which is empty or closed by then.
+    """
+    at_the_poller = "PollerCompletionQueue" in repr(context.get("handle"))
+    if not (at_the_poller and isinstance(context.get("exception"), OSError)):
+        loop.default_exception_handler(context)

@@ -229,7 +229,8 @@ class Load:
 
 def _cancel(client: Client, job_id: str) -> tuple[CancelVerdict, JobInfo]:
     """Cancels a job; the job as it was at that moment comes along, as `Client` does not tell."""
-    answer = client._call(client._stub.CancelJob, pb.CancelJobRequest(id=job_id))
+    flow = client._calls.unary("CancelJob", pb.CancelJobRequest(id=job_id))
+    answer = client._driver.run(flow)
     return decode_verdict(answer.verdict), decode_job(answer.job)
 
 
