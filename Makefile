@@ -31,8 +31,9 @@ $(READY): requirements.lock requirements-dev.lock pyproject.toml client/pyprojec
 # -- prove
 
 # More processes than cores: some groups of tests wait much, the others compute.
+# Those that wait come first, though they are few.
 test: $(READY)
-	$(BIN)/pytest -n 4 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 test-slow: $(READY)  ## What the tests' own RabbitMQ, Redis and PostgreSQL survive.
 	$(BIN)/pytest -m slow

@@ -17,10 +17,13 @@ from tests.world import World, make_settings, make_world
 _GROUPS = {
     "e2e": "e2e",
     "reliability": "reliability",
-    "chaos": "reliability-full",
-    "soak": "reliability-embedded",
+    "chaos": "reliability",
+    "soak": "reliability",
     "core": "services",
     "integration": "services",
+    "conformance": "conformance",
+    "sdk": "sdk",
+    "page": "sdk",
 }
 
 pytest_plugins = ["tests.services.fixtures"]
@@ -37,13 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = next((each for each in _GROUPS if each in item.path.parts), "")
         group = _GROUPS.get(folder, "alone")
         if group in ("e2e", "reliability"):
-            group = f"{group}-{_installation(item)}"
+            group += "-full" if "[full" in item.name else "-embedded"
         item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _installation(item: pytest.Item) -> str:
-    call = getattr(item, "callspec", None)
-    return "embedded" if call is None else str(call.params.get("stack", "embedded"))
 
 
 @pytest.fixture(scope="session")
