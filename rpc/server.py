@@ -49,7 +49,8 @@ class Server:
 
     def __init__(self, service: JobService, watchers: Watchers, settings: ServerSettings) -> None:
         self._loop = asyncio.new_event_loop()
-        self._loop.set_exception_handler(_handle)
+        self._loop.set_exception_handler(self._note)
+        self._stopping = False
         self._thread = Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
         self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
@@ -71,6 +72,7 @@ class Server:
         """Takes no more calls, lets those under way end for so long, and returns."""
         if not self._thread.is_alive():
             return
+        self._stopping = True
         self.announce_stop()
         # Streams would go on for as long as their jobs do.
         self._watchers.close()
@@ -124,6 +126,17 @@ class Server:
         if self._server is not None:
             await self._server.stop(grace_s)
 
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Logs what went wrong in a callback, but for what grpc's own poller says.
+
+        It reads from a socket that is empty, or closed by then, and at a stop has
+        events of calls that are over.
+        """
+        at_the_poller = "PollerCompletionQueue" in repr(context.get("handle"))
+        harmless = self._stopping or isinstance(context.get("exception"), OSError)
+        if not (at_the_poller and harmless):
+            loop.default_exception_handler(context)
+
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
@@ -135,13 +148,3 @@ class Server:
         self._thread.join()
         self._loop.close()
         self._calls.shutdown(wait=False)
-
-
-def _handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Logs what went wrong in a callback, but for what grpc's poller does at its end.
-
-    It reads from its wake-up socket once more, which is empty or closed by then.
-    """
-    at_the_poller = "PollerCompletionQueue" in repr(context.get("handle"))
-    if not (at_the_poller and isinstance(context.get("exception"), OSError)):
-        loop.default_exception_handler(context)

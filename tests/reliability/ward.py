@@ -31,6 +31,7 @@ data_dir = "{data_dir}"
 address = "127.0.0.1:{port}"
 # A worker's word may take long on a busy machine.
 cancel_wait_s = 5.0
+grace_s = 20.0
 
 [jobs]
 max_attempts = 2
