@@ -8,6 +8,7 @@ core, and run in a pool of threads.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
@@ -24,6 +25,8 @@ from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from rpc.decoding import DecodingInterceptor
 from rpc.servicer import QDispatchServicer
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -49,8 +52,7 @@ class Server:
 
     def __init__(self, service: JobService, watchers: Watchers, settings: ServerSettings) -> None:
         self._loop = asyncio.new_event_loop()
-        self._loop.set_exception_handler(self._note)
-        self._stopping = False
+        self._loop.set_exception_handler(_note)
         self._thread = Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
         self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
@@ -72,7 +74,6 @@ class Server:
         """Takes no more calls, lets those under way end for so long, and returns."""
         if not self._thread.is_alive():
             return
-        self._stopping = True
         self.announce_stop()
         # Streams would go on for as long as their jobs do.
         self._watchers.close()
@@ -126,17 +127,6 @@ class Server:
         if self._server is not None:
             await self._server.stop(grace_s)
 
-    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Logs what went wrong in a callback, but for what grpc's own poller says.
-
-        It reads from a socket that is empty, or closed by then, and at a stop has
-        events of calls that are over.
-        """
-        at_the_poller = "PollerCompletionQueue" in repr(context.get("handle"))
-        harmless = self._stopping or isinstance(context.get("exception"), OSError)
-        if not (at_the_poller and harmless):
-            loop.default_exception_handler(context)
-
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
@@ -148,3 +138,15 @@ class Server:
         self._thread.join()
         self._loop.close()
         self._calls.shutdown(wait=False)
+
+
+def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Logs what went wrong in a callback; of grpc's own poller, in a line.
+
+    It reads from a socket that is empty, or closed at a stop, and has events of
+    calls that are over. Nothing is lost by it.
+    """
+    if "PollerCompletionQueue" in repr(context.get("handle")):
+        _log.info("grpc's poller: %r", context.get("exception"))
+    else:
+        loop.default_exception_handler(context)

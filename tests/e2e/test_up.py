@@ -101,7 +101,7 @@ def test_it_stops_everything_when_told_to(tmp_path: Path, number: signal.Signals
     finally:
         up.end()
     assert "SIGKILL" not in up.text()
-    assert "Traceback" not in up.text()
+    assert "Traceback" not in up.text(), up.text()
     assert_gone(family)
 
 
