@@ -15,8 +15,8 @@ from tests.core.life import Life
 from tests.world import World, make_world
 
 # How many histories, by database and by what the run may take.
-EXAMPLES = {"fake": 40, "sqlite": 24, "postgresql": 12}
-MANY_TIMES = 10
+EXAMPLES = {"fake": 20, "sqlite": 12, "postgresql": 6}
+MANY_TIMES = 20
 STEPS = 40
 
 

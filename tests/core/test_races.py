@@ -63,7 +63,7 @@ def check_all(world: World, races: list[Race]) -> Counter[CancelVerdict]:
 
 
 @ON_POSTGRESQL
-@pytest.mark.parametrize("number", [500, pytest.param(10_000, marks=SLOW)])
+@pytest.mark.parametrize("number", [200, pytest.param(10_000, marks=SLOW)])
 def test_of_cancel_and_finish_exactly_one_wins(world: World, number: int) -> None:
     verdicts = check_all(world, run(world, number, JobStatus.RUNNING, tracks=TRACKS))
     assert verdicts[TOO_LATE] >= number / 10
@@ -73,7 +73,7 @@ def test_of_cancel_and_finish_exactly_one_wins(world: World, number: int) -> Non
 
 
 @ON_POSTGRESQL
-@pytest.mark.parametrize("number", [200, pytest.param(3_000, marks=SLOW)])
+@pytest.mark.parametrize("number", [100, pytest.param(3_000, marks=SLOW)])
 def test_of_cancel_and_claim_exactly_one_comes_first(world: World, number: int) -> None:
     verdicts = check_all(world, run(world, number, JobStatus.PENDING, tracks=TRACKS))
     assert verdicts[REMOVED] >= number / 10
