@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
@@ -143,10 +144,12 @@ class Server:
 def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Logs what went wrong in a callback; of grpc's own poller, in a line.
 
-    It reads from a socket that is empty, or closed at a stop, and has events of
-    calls that are over. Nothing is lost by it.
+    At a stop it reads from a socket that is closed by then. Nothing is lost by it,
+    and its handle, which is canceled, no longer says whose it was.
     """
-    if "PollerCompletionQueue" in repr(context.get("handle")):
-        _log.info("grpc's poller: %r", context.get("exception"))
+    error = context.get("exception")
+    places = traceback.format_tb(error.__traceback__) if error is not None else []
+    if any("PollerCompletionQueue" in each for each in places):
+        _log.info("grpc's poller: %r", error)
     else:
         loop.default_exception_handler(context)
