@@ -7,8 +7,7 @@ transaction, then the answer. Dispatch follows, off the request's path.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from app.records import dump_observables, pack_points
 from app.rows import BatchRow, JobRow
 from app.settings import Settings, TargetSettings
 from app.store import Store, Transaction, label
-from app.validation import check_request_id, check_spec
+from app.validation import check_request_id, check_spec, in_batch
 from qdispatch.codec import encode_spec
 from qdispatch.errors import InvalidJobError, RequestConflictError, RequestError, TooLargeError
 from qdispatch.model import JobSpec, JobStatus, TargetState
@@ -162,12 +161,12 @@ class Submission:
                 field="specs",
             )
         for index, spec in enumerate(specs):
-            with _at(index):
+            with in_batch(index):
                 check_spec(spec, self._settings.server)
         placement = self._placement()
         targets = []
         for index, spec in enumerate(specs):
-            with _at(index):
+            with in_batch(index):
                 targets.append(placement.pick(spec))
         return targets
 
@@ -222,20 +221,10 @@ class Submission:
         )
 
 
-@contextmanager
-def _at(index: int) -> Iterator[None]:
-    """Has a refusal say which job of a batch it is about."""
-    try:
-        yield
-    except RequestError as error:
-        field = error.field.removeprefix("spec")
-        raise type(error)(error.message, field=f"specs[{index}]{field}") from error
-
-
 def _check_drained(specs: Sequence[JobSpec], states: Mapping[str, TargetState]) -> None:
     for index, spec in enumerate(specs):
         if states.get(spec.target) is TargetState.DRAINED:
-            with _at(index):
+            with in_batch(index):
                 raise drained_error([spec.target])
 
 

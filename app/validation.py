@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from app.settings import ServerSettings, TargetSettings
-from qdispatch.errors import InvalidJobError, TooLargeError, UnknownTargetError
+from qdispatch.errors import InvalidJobError, RequestError, TooLargeError, UnknownTargetError
 from qdispatch.model import JobSpec, PauliTerm, ProgramFormat, ResultType
 from qdispatch.updates import JobFilter
 
@@ -65,6 +66,16 @@ def check_spec(spec: JobSpec, limits: ServerSettings) -> None:
         spec.time_limit_s > 0 and math.isfinite(spec.time_limit_s)
     ):
         raise InvalidJobError("must be a number of seconds above 0", field="spec.time_limit_s")
+
+
+@contextmanager
+def in_batch(index: int) -> Iterator[None]:
+    """Has a refusal say which job of a batch it is about."""
+    try:
+        yield
+    except RequestError as error:
+        field = error.field.removeprefix("spec")
+        raise type(error)(error.message, field=f"specs[{index}]{field}") from error
 
 
 def check_fit(spec: JobSpec, name: str, target: TargetSettings) -> None:

@@ -11,10 +11,10 @@ import grpc
 
 from app.ids import parse_batch_id, parse_job_id
 from app.service import JobService
+from app.validation import in_batch
 from app.watching import Tell, Watcher, Watchers
 from qdispatch.codec import VERDICT, decode_spec, encode_cancellation, encode_job, encode_target
-from qdispatch.errors import InvalidJobError, TooLargeError
-from qdispatch.model import JobSpec
+from qdispatch.errors import TooLargeError
 from qdispatch.updates import BatchUpdate, JobUpdate
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
@@ -184,7 +184,10 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         """Stores many jobs."""
 
         def call() -> pb.CreateJobsResponse:
-            specs = [_decode_spec_at(index, spec) for index, spec in enumerate(request.specs)]
+            specs = []
+            for index, spec in enumerate(request.specs):
+                with in_batch(index):
+                    specs.append(decode_spec(spec))
             kept = self._service.submit_many(specs, request_id=request.request_id)
             return pb.CreateJobsResponse(batch=encode_batch(kept.batch), job_ids=kept.job_ids)
 
@@ -251,11 +254,3 @@ def _answer(call: Callable[[], T], context: grpc.ServicerContext, name: str) -> 
         return call()
     except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
         abort(context, error, name)
-
-
-def _decode_spec_at(index: int, message: pb.JobSpec) -> JobSpec:
-    try:
-        return decode_spec(message)
-    except InvalidJobError as error:
-        field = error.field.removeprefix("spec")
-        raise InvalidJobError(error.message, field=f"specs[{index}]{field}") from error
