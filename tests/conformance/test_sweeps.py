@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from tasks.points import at_point, simulate_points
 from tasks.progress import Progress
 from tasks.simulate import _answer
 from tasks.simulators import Request, Simulation, SimulationError
+from tasks.simulators.aer_core import CoreAer, Point
 
 COUNTS, QUASI, EXPVAL = ResultType.COUNTS, ResultType.QUASI, ResultType.EXPVAL
 MEMORY, VARIANCE = ResultType.MEMORY, ResultType.VARIANCE
@@ -179,17 +181,15 @@ def close(found: Result, expected: Result) -> None:
 def test_points_run_together_on_aer_only_with_the_seeds_that_they_have_alone(
     step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import qiskit_aer
-
     ran: list[int] = []
-    run = qiskit_aer.AerSimulator.run
+    execute = CoreAer._execute
 
-    def counted(self: object, *args: object, **options: object) -> object:
+    def counted(self: CoreAer, *args: Any) -> list[Point]:
         ran.append(1)
-        return run(self, *args, **options)
+        return execute(self, *args)
 
     monkeypatch.setattr(points, "SEED_STEP", step)
-    monkeypatch.setattr(qiskit_aer.AerSimulator, "run", counted)
+    monkeypatch.setattr(CoreAer, "_execute", counted)
     job = spec(RABI, tuple((0.1 * k,) for k in range(24)))
     request = Request(result_types=(COUNTS,), shots=100, seed=11)
     found = points_of("aer", job, request)
