@@ -30,7 +30,7 @@ from tasks.circuit import Circuit
 from tasks.pipe import Limits
 from tasks.points import at_point, simulate_points
 from tasks.progress import Progress
-from tasks.simulate import _answer
+from tasks.simulate import Answers
 from tasks.simulators import Request, Simulation, SimulationError
 from tasks.simulators.aer_core import CoreAer, Point
 
@@ -235,7 +235,7 @@ class Plain:
 
 def answer(simulator: Plain, job: JobSpec, limits: Limits = LIMITS) -> dict[str, object]:
     message = encode_spec(job).SerializeToString()
-    header, results = _answer(message, simulator, limits, Progress(lambda _: None))
+    header, results = Answers(simulator, limits).answer(message, Progress(lambda _: None))
     assert len(results) == len(header.get("results", []))
     json.dumps(header)
     return header
