@@ -10,17 +10,20 @@ nothing, and everything goes by `tasks.simulators.aer_qiskit`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, TypeVar
 
 from tasks.circuit import Gate, Measure, Op, Reset
 from tasks.simulators.aer_circuit import Forms, Setup, label_of, refused
 from tasks.simulators.amplitudes import State
 from tasks.simulators.matrices import matrix
 from tasks.simulators.values import Pauli
+
+_T = TypeVar("_T")
 
 #: The versions of Aer that this was written for.
 _VERSIONS: Final = "0.18."
@@ -66,12 +69,12 @@ class CoreAer:
 
     def run(self, circuit: CoreCircuit, setup: Setup) -> Mapping[str, Any]:
         """See `tasks.simulators.aer_circuit.Aer`."""
-        (data,) = self._execute(circuit, self._configured(circuit, setup))
-        return data.data
+        (point,) = self._execute([circuit], self._configured(circuit, setup))
+        return point.data
 
     def run_points(
         self,
-        circuit: CoreCircuit,
+        circuits: Sequence[CoreCircuit],
         setup: Setup,
         rows: Sequence[Sequence[float]],
         *,
@@ -80,18 +83,21 @@ class CoreAer:
         """Runs a circuit with the values of its `Column`s, at many points.
 
         Args:
-            circuit: With at least one column in it.
+            circuits: The same ones, with at least one column: they share the
+                points among them, and run at once as far as there are threads.
             setup: With the seed of the first point; Aer makes the others from it.
             rows: Of each point, the value of each column.
             together: Whether Aer keeps one circuit for all points, which is
                 quicker and rules out the fusion of gates.
         """
-        config = self._configured(circuit, setup)
+        config = self._configured(circuits[0], setup)
+        config.max_parallel_experiments = setup.threads
         config.runtime_parameter_bind_enable = together
         config.parameterizations = [
-            [(place, [row[column] for row in rows]) for place, column in circuit.columns]
+            [(place, [row[column] for row in share]) for place, column in circuit.columns]
+            for circuit, share in zip(circuits, _shares(rows, len(circuits)), strict=True)
         ]
-        return self._execute(circuit, config)
+        return self._execute(circuits, config)
 
     def _configured(self, circuit: CoreCircuit, setup: Setup) -> Any:
         config = self._core.AerConfig()
@@ -106,11 +112,16 @@ class CoreAer:
         config.memory = setup.memory
         return config
 
-    def _execute(self, circuit: CoreCircuit, config: Any) -> list[Point]:
-        found = self._controller.execute([circuit.built], {}, config)
+    def _execute(self, circuits: Sequence[CoreCircuit], config: Any) -> list[Point]:
+        found = self._controller.execute([each.built for each in circuits], {}, config)
         if not found["success"]:
             raise refused(str(found["status"]))
         return [Point(each["data"], each["seed_simulator"]) for each in found["results"]]
+
+
+def _shares(rows: Sequence[_T], number: int) -> Iterator[Sequence[_T]]:
+    ends = [len(rows) * place // number for place in range(number + 1)]
+    return (rows[begin:end] for begin, end in pairwise(ends))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ it would give alone; should they not, points run one by one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from time import monotonic
 from typing import Any, Final, Protocol, TypeAlias
@@ -27,6 +28,8 @@ _TOGETHER_BYTES: Final = 2**26
 #: Points of the first run, and of the largest one.
 _FIRST_POINTS: Final = 8
 _MOST_POINTS: Final = 512
+#: Fewer points are not worth a thread of their own.
+_LEAST_POINTS: Final = 32
 #: Runs that take less than this grow; progress is told between runs. In seconds.
 _RUN_S: Final = 0.2
 #: From this many qubits on Aer fuses the gates of a circuit that is run alone.
@@ -120,14 +123,18 @@ class _Points:
             yield self._make_run(self._sweep.bound(row), request).simulation()
 
     def _together(self, rows: Sequence[Sequence[float]], seed: int | None) -> list[Point]:
-        # What a run makes of a circuit is not to be run again.
-        circuit, setup = self._run.built(seed)
-        # Without a column in it, Aer cannot tell how many points there are.
-        if not circuit.columns:
-            return []
+        threads = self._request.threads
         together = self._sweep.circuit.n_qubits < _FUSED_QUBITS
+        shares = max(1, min(threads, len(rows) // _LEAST_POINTS)) if together else 1
+        # Built anew each time: Aer changes what it runs.
+        built = [self._run.built(seed) for _ in range(shares)]
+        circuits = [circuit for circuit, _ in built]
+        # Without a column in it, Aer cannot tell how many points there are.
+        if not circuits[0].columns:
+            return []
+        setup = replace(built[0][1], threads=threads if shares > 1 or not together else 1)
         try:
-            return self._core.run_points(circuit, setup, rows, together=together)
+            return self._core.run_points(circuits, setup, rows, together=together)
         except SimulationError:
             # What is wrong with a point is found, and told, when it runs alone.
             return []

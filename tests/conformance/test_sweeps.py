@@ -190,11 +190,12 @@ def test_points_run_together_on_aer_only_with_the_seeds_that_they_have_alone(
 
     monkeypatch.setattr(points, "SEED_STEP", step)
     monkeypatch.setattr(CoreAer, "_execute", counted)
-    job = spec(RABI, tuple((0.1 * k,) for k in range(24)))
-    request = Request(result_types=(COUNTS,), shots=100, seed=11)
+    job = spec(RABI, tuple((0.1 * k,) for k in range(120)))
+    # The last run is shared by two threads.
+    request = Request(result_types=(COUNTS,), shots=10, seed=11, threads=2)
     found = points_of("aer", job, request)
-    # 8 points, then 16; and each of them once more if that was in vain.
-    assert len(ran) == (2 if step == 2113 else 26)
+    # 8 points, 16, 32 and 64; and each of them once more if that was in vain.
+    assert len(ran) == (4 if step == 2113 else 124)
     for point, simulation in enumerate(found):
         circuit = read(RABI.replace("input", "const").replace("theta;", f"theta = {0.1 * point};"))
         alone = loaded("aer").simulate(circuit, at_point(request, point))
