@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -44,7 +45,7 @@ from tasks.simulators.results import (
     Raw,
     check,
     dress,
-    streams,
+    stream_of_values,
     wants_measurements,
     wants_outcomes,
     wants_shots,
@@ -292,11 +293,10 @@ class _Run:
             for number, bound in enumerate(self._bounds)
         ]
         if self._in_sums:
-            constants = map(constant, request.observables)
-            sums = tuple(math.fsum(each) for each in zip(means, constants, strict=True))
+            sums = tuple(map(operator.add, means, self._constants))
             return Values(means=sums, errors=(0.0,) * len(sums))
         by_string = dict(zip(self._strings, means, strict=True))
-        return static_values(request, self._squared, by_string, streams(seed)[1])
+        return static_values(request, self._squared, by_string, stream_of_values(seed))
 
     @property
     def _in_sums(self) -> bool:
@@ -314,6 +314,11 @@ class _Run:
             terms = [(pauli(term), term.coefficient) for term in each.terms]
             found.append([term for term in terms if term[0]])
         return found
+
+    @cached_property
+    def _constants(self) -> list[float]:
+        """What the identity adds to each observable."""
+        return [constant(each) for each in self._request.observables]
 
     @cached_property
     def _bounds(self) -> list[float]:

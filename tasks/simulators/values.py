@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -28,6 +29,8 @@ class Values:
     """Empty unless they were asked for."""
 
 
+# The points of a sweep ask for the same terms again and again.
+@lru_cache(maxsize=2**12)
 def pauli(term: PauliTerm) -> Pauli:
     """The string of a term without its coefficient."""
     return tuple(sorted(term.letters().items()))
@@ -70,16 +73,18 @@ def sampled_values(
     Returns:
         The estimates, and the standard error of each.
     """
+    strings = [pauli(term) for each in observables for term in each.terms]
+    chances = [(1 + means[string]) / 2 for string in strings if string]
+    # In one call, which draws the same numbers as one call for each.
+    drawn = iter(rng.binomial(shots, np.array(chances)).tolist())
     values, errors = [], []
     for observable in observables:
         value, variance = 0.0, 0.0
         for term in observable.terms:
-            string = pauli(term)
-            if not string:
+            if not pauli(term):
                 value += term.coefficient
                 continue
-            hits = rng.binomial(shots, (1 + means[string]) / 2)
-            mean = 2 * float(hits) / shots - 1
+            mean = 2 * float(next(drawn)) / shots - 1
             value += term.coefficient * mean
             variance += term.coefficient**2 * (1 - mean * mean) / shots
         values.append(value)
