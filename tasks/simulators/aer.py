@@ -55,7 +55,7 @@ from tasks.simulators.results import (
 )
 from tasks.simulators.shots import from_hex
 from tasks.simulators.squares import squares
-from tasks.simulators.values import Pauli, Values, constant, pauli, paulis, static_values
+from tasks.simulators.values import Pauli, Sums, Values, constant, paulis, static_values, sums
 
 #: How many measured qubits Aer's stabilizer lists the probabilities of.
 _STABILIZER_WIDTH: Final = 64
@@ -256,7 +256,7 @@ class _Run:
         made.add(self._circuit.gates())
         for number, strings in enumerate(self._saved):
             if strings:
-                made.save_paulis(strings, f"value{number}")
+                made.save_paulis(strings, _value(number))
         if wants_state(request) or self._from_state:
             made.save_state("state")
         if wants_outcomes(request) and not request.shots:
@@ -289,14 +289,18 @@ class _Run:
             return Values()
         means = [
             # Rounding must not push a value beyond what is possible.
-            min(bound, max(-bound, float(saved[f"value{number}"]))) if bound else 0.0
-            for number, bound in enumerate(self._bounds)
+            value
+            if -bound <= (value := saved[label] if bound else 0.0) <= bound
+            else math.copysign(bound, value)
+            for label, bound in self._bounds
         ]
         if self._in_sums:
-            sums = tuple(map(operator.add, means, self._constants))
-            return Values(means=sums, errors=(0.0,) * len(sums))
+            values = tuple(map(operator.add, means, self._constants))
+            return Values(means=values, errors=(0.0,) * len(values))
         by_string = dict(zip(self._strings, means, strict=True))
-        return static_values(request, self._squared, by_string, stream_of_values(seed))
+        return static_values(
+            request, self._squared, by_string, stream_of_values(seed), all_sums=self._sums
+        )
 
     @property
     def _in_sums(self) -> bool:
@@ -309,11 +313,7 @@ class _Run:
         """The sums of Pauli strings that Aer is asked for, without the identity."""
         if not self._in_sums:
             return [[(string, 1.0)] for string in self._strings]
-        found = []
-        for each in self._request.observables:
-            terms = [(pauli(term), term.coefficient) for term in each.terms]
-            found.append([term for term in terms if term[0]])
-        return found
+        return [[term for term in each if term[0]] for each in self._sums]
 
     @cached_property
     def _constants(self) -> list[float]:
@@ -321,8 +321,16 @@ class _Run:
         return [constant(each) for each in self._request.observables]
 
     @cached_property
-    def _bounds(self) -> list[float]:
-        return [math.fsum(abs(factor) for _, factor in strings) for strings in self._saved]
+    def _bounds(self) -> list[tuple[str, float]]:
+        """Under which label each of these is saved, and how large it can be."""
+        return [
+            (_value(number), math.fsum(abs(factor) for _, factor in strings))
+            for number, strings in enumerate(self._saved)
+        ]
+
+    @cached_property
+    def _sums(self) -> Sums:
+        return sums((*self._request.observables, *self._squared))
 
     @property
     def _measures(self) -> bool:
@@ -373,6 +381,10 @@ class _Run:
         # Aer takes 63 bits.
         words = np.random.SeedSequence(self._request.seed).generate_state(1, np.uint64)
         return int(words[0]) >> 1
+
+
+def _value(number: int) -> str:
+    return f"value{number}"
 
 
 def _counts(data: Mapping[str, Any], n_clbits: int) -> dict[str, int]:
