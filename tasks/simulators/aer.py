@@ -8,17 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 
 from qdispatch.model import ErrorKind, PauliSum
 from tasks.binding import Sweep
-from tasks.circuit import Branch, Circuit, Gate
+from tasks.circuit import Circuit, Gate
 from tasks.points import one_by_one
-from tasks.simulators import Request, Simulation, SimulationError, aer_core, statevector
+from tasks.simulators import Request, Simulation, SimulationError, statevector
 from tasks.simulators.aer_circuit import (
-    Aer,
     AerCircuit,
     Setup,
     branching_pays,
@@ -27,8 +26,8 @@ from tasks.simulators.aer_circuit import (
     splits,
 )
 from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose, statevector_bytes
-from tasks.simulators.aer_qiskit import QiskitAer
 from tasks.simulators.aer_sweep import runs_together, simulate_together
+from tasks.simulators.aer_ways import Ways
 from tasks.simulators.amplitudes import State
 from tasks.simulators.clifford import entropy
 from tasks.simulators.memory import fits
@@ -66,29 +65,6 @@ _MPS_WIDTH: Final = MAX_OUTCOMES.bit_length() - 1
 #: Up to this many qubits Aer changes a state vector in one thread, however many
 #: it has: its statevector_parallel_threshold. More only wait for each other.
 _ONE_THREAD_QUBITS: Final = 14
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ways:
-    """How Aer is called."""
-
-    public: Aer
-    """Takes every circuit that `is_native` passes."""
-    core: aer_core.CoreAer | None
-    """Takes those without branches, and is quicker; None if this Aer has none that is known."""
-
-    @classmethod
-    def found(cls) -> Self:
-        """Those of the Aer that is installed."""
-        import qiskit.quantum_info
-        import qiskit_aer
-
-        return cls(public=QiskitAer(qiskit, qiskit_aer), core=aer_core.find())
-
-    def way(self, circuit: Circuit) -> Aer:
-        """The quickest for a circuit."""
-        branches = circuit.terminal is None and any(isinstance(op, Branch) for op in circuit.ops)
-        return self.public if branches or self.core is None else self.core
 
 
 class AerSimulator:

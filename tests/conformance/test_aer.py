@@ -11,8 +11,9 @@ from conformance_runs import read, run_on
 
 from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 from tasks.simulators import Request, SimulationError, aer_core
-from tasks.simulators.aer import Ways, _Run
+from tasks.simulators.aer import _Run
 from tasks.simulators.aer_methods import choose
+from tasks.simulators.aer_ways import Ways
 
 GIB = 2**30
 CLIFFORD_ANGLES = (
