@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from conformance_cases import QASM2
@@ -12,6 +15,8 @@ from conformance_runs import read, run_on
 from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 from tasks.simulators import Request, SimulationError, aer_core
 from tasks.simulators.aer import _Run
+from tasks.simulators.aer_circuit import Setup
+from tasks.simulators.aer_core import CoreCircuit
 from tasks.simulators.aer_methods import choose
 from tasks.simulators.aer_ways import Ways
 
@@ -235,6 +240,30 @@ def test_a_seed_gives_the_counts_that_aer_alone_gives(seed: int) -> None:
     counts, memory = run_on("aer", program, *types, shots=2000, seed=seed).results
     assert counts.counts == alone.get_counts()
     assert list(memory.memory) == alone.get_memory()
+
+
+@pytest.mark.parametrize(("seed", "shots"), [(None, 1), (3, 1000)], ids=["none", "seed"])
+def test_aer_draws_the_shots_of_a_seed_only(
+    seed: int | None, shots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    run = aer_core.CoreAer.run
+
+    def seen(self: aer_core.CoreAer, circuit: CoreCircuit, setup: Setup) -> Mapping[str, Any]:
+        asked.append(setup.shots)
+        return run(self, circuit, setup)
+
+    monkeypatch.setattr(aer_core.CoreAer, "run", seen)
+    program = ghz(4, "ry(0.4) q[1];").replace("measure q->c;", "measure q[1]->c[0];")
+    types = (ResultType.COUNTS, ResultType.QUASI, ResultType.MEMORY)
+    results = [run_on("aer", program, *types, shots=1000, seed=seed).results for _ in range(2)]
+    assert asked == [shots, shots]
+    for counts, quasi, memory in results:
+        drawn_from(counts.counts, {"0000": 0.5, "0001": 0.5})
+        assert Counter(memory.memory) == counts.counts
+        assert quasi.quasi == {key: times / 1000 for key, times in counts.counts.items()}
+    memories = [list(memory.memory) for _, _, memory in results]
+    assert (memories[0] == memories[1]) == (seed is not None)
 
 
 BELOW_AND_ABOVE = {
