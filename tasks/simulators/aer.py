@@ -205,9 +205,6 @@ class _Run:
     def _static(self) -> Raw:
         """Everything that is asked of a static circuit, in one run if that is possible."""
         seed = self._request.seed
-        if self._draws_here:
-            state = self.evolve(None, self._circuit.n_qubits, tuple(self._circuit.gates()))
-            return statevector.measure(state, self._circuit, self._request)
         if self.in_one_run:
             data = self._aer.run(*self.built(seed))
             return self._read(data, data, seed)
@@ -229,6 +226,7 @@ class _Run:
         return (
             request.seed is None
             and request.shots >= _MANY_SHOTS
+            and wants_measurements(request)
             and self.method == STATEVECTOR
             and self._circuit.n_qubits <= SMALL
             and not wants_values(request)
@@ -261,7 +259,7 @@ class _Run:
         for number, strings in enumerate(self._saved):
             if strings:
                 made.save_paulis(strings, _value(number))
-        if wants_state(request) or self._from_state:
+        if wants_state(request) or self._from_state or self._draws_here:
             made.save_state("state")
         if wants_outcomes(request) and not request.shots:
             terminal = self._circuit.terminal or {}
@@ -276,8 +274,10 @@ class _Run:
     def _read(self, drawn: Mapping[str, Any], saved: Mapping[str, Any], seed: int | None) -> Raw:
         """Everything that is asked of a static circuit, from what was drawn and saved."""
         request = self._request
-        raw = self._sampled(drawn) if self._measures else Raw()
         state = np.asarray(saved["state"]) if "state" in saved else None
+        if self._draws_here and state is not None:
+            return statevector.measure(state, self._circuit, request)
+        raw = self._sampled(drawn) if self._measures else Raw()
         values = self._values(saved, seed)
         if self._from_state and state is not None:
             values = statevector.with_variances(values, state, request)
@@ -338,7 +338,8 @@ class _Run:
 
     @property
     def _measures(self) -> bool:
-        return wants_measurements(self._request) and self._request.shots > 0
+        drawn = wants_measurements(self._request) and self._request.shots > 0
+        return drawn and not self._draws_here
 
     @property
     def _from_state(self) -> bool:
