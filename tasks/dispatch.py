@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Sequence
-from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
@@ -17,31 +16,22 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from celery import Celery
-from kombu import Connection, Producer
+from kombu import Connection
 
 from app.ports import Chunk, Dispatch, Sent
 from qdispatch.errors import QDispatchError, UnavailableError
-from tasks.confirms import Confirms
 from tasks.link import Link
+from tasks.send import Sender
 
 _log = logging.getLogger(__name__)
-
-#: Name of the task for a job that has a message of its own.
-RUN_JOB: Final = "qdispatch.run_job"
 
 #: Sent to a slot to make it look whether it still holds its job. Of the signals
 #: that the kernel ignores unless they are handled, one that no pool handles.
 WAKE_SIGNAL: Final = signal.SIGURG
 
-#: Name of the one for the jobs of a chunk.
-RUN_CHUNK: Final = "qdispatch.run_chunk"
-
 # Messages that are on their way to the broker at the same time, and revocations
 # that go in between; also what is noted in one transaction.
 _TOGETHER: Final = 200
-# How long the broker may take to confirm what was sent together, in seconds: one
-# that is in an alarm, or frozen, must not hold the thread for good.
-_CONFIRM_S: Final = 10.0
 # How long the note may wait that something was sent, in seconds. Most jobs are taken
 # by then, and need none. The sweep sends again what was not noted for longer.
 _NOTE_S: Final = 0.5
@@ -62,7 +52,7 @@ class BackgroundDispatcher:
         self._celery = celery
         self._note_after_s = note_after_s
         self._link = Link(celery)
-        self._confirms: Confirms[Sent] | None = None
+        self._sender = Sender(celery, self._link)
         self._queue: SimpleQueue[Sent | _Revocation | None] = SimpleQueue()
         # The sweep sends a job again and again as long as the broker is away.
         self._waiting: set[UUID] = set()
@@ -116,7 +106,7 @@ class BackgroundDispatcher:
             self._publish(publish)
             if not goes_on or len(self._sent) >= _TOGETHER or monotonic() >= self._note_at:
                 self._note()
-        self._drop()
+        self._link.drop()
 
     def _take(self) -> list[Sent | _Revocation | None]:
         """What there is to tell, when there is any, or when it is time for the notes."""
@@ -145,58 +135,10 @@ class BackgroundDispatcher:
                 _log.exception("cannot note %d messages as sent", len(sent))
 
     def _publish(self, items: Sequence[Sent]) -> None:
-        """Sends all of these, and waits for the broker to confirm them."""
-        left = list(items)
-
-        def send(connection: Connection) -> None:
-            confirms = self._confirming(connection)
-            producer = self._celery.amqp.Producer(confirms.channel, auto_declare=False)
-            try:
-                for item in tuple(left):
-                    confirms.send(item, partial(self._send, item, producer))
-                confirms.wait(_CONFIRM_S)
-            finally:
-                confirmed = confirms.confirmed()
-                self._sent += confirmed
-                left[:] = [each for each in left if each not in confirmed]
-
-        if not left:
-            return
-        if not self._sent:
-            self._note_at = monotonic() + self._note_after_s
-        try:
-            self._link.use(send)
-        except Exception as error:  # noqa: BLE001 - each transport has its own; the thread lives on
-            self._confirms = None
-            _log.warning("cannot send: %s", error)
-        if left:
-            _log.warning(
-                "%d messages were not taken by the broker, the sweep sends them", len(left)
-            )
-
-    def _confirming(self, connection: Connection) -> Confirms[Sent]:
-        # A channel ends with its connection, which may be another by now.
-        if self._confirms is None or self._confirms.connection is not connection:
-            self._confirms = Confirms(connection)
-        return self._confirms
-
-    def _send(self, item: Sent, producer: Producer) -> None:
-        task, task_id, args, shown = _message_of(item)
-        self._celery.send_task(
-            task,
-            args=args,
-            task_id=task_id,
-            queue=item.target,
-            # What Flower's list shows; the worker reads the ids only.
-            argsrepr=shown,
-            kwargsrepr=item.label,
-            producer=producer,
-            retry=False,
-        )
-
-    def _drop(self) -> None:
-        self._confirms = None
-        self._link.drop()
+        if items:
+            if not self._sent:
+                self._note_at = monotonic() + self._note_after_s
+            self._sent += self._sender.send(items)
 
     def _revoke(self, job_ids: Sequence[UUID], running: bool) -> None:
         arguments = {
@@ -218,15 +160,6 @@ class BackgroundDispatcher:
         except Exception as error:  # noqa: BLE001 - as above
             # Workers find out by themselves when they look, or claim.
             _log.warning("cannot revoke %d jobs: %s", len(job_ids), error)
-
-
-def _message_of(item: Sent) -> tuple[str, str, tuple[object, ...], str]:
-    """Name and id of the task, its arguments, and how monitors show them."""
-    if isinstance(item, Chunk):
-        job_ids = [str(job_id) for job_id in item.job_ids]
-        return RUN_CHUNK, str(item.chunk_id), (job_ids,), f"({len(job_ids)} jobs,)"
-    job_id = str(item.job_id)
-    return RUN_JOB, job_id, (job_id,), f"({job_id!r},)"
 
 
 class BrokerQueues:

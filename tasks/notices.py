@@ -20,7 +20,8 @@ from tasks.link import Link
 
 _log = logging.getLogger(__name__)
 
-_EXCHANGE: Final = Exchange("qdispatch.changed", type="fanout", durable=False, delivery_mode=1)
+#: What they come by.
+EXCHANGE: Final = Exchange("qdispatch.changed", type="fanout", durable=False, delivery_mode=1)
 # Whoever has not taken a notice by then has looked for himself, in seconds.
 _OLD_S: Final = 10.0
 # How long nothing is said after the broker did not listen, in seconds: a worker
@@ -39,16 +40,21 @@ class Notices:
         self._link = Link(celery)
         self._silent_until = 0.0
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is said for now, since the broker did not listen."""
+        return monotonic() < self._silent_until
+
     def __call__(self, job_ids: Sequence[UUID]) -> None:
         """Tells all who listen, if the broker does."""
-        if not job_ids or monotonic() < self._silent_until:
+        if not job_ids or self.silent:
             return
 
         def publish(connection: Connection) -> None:
             connection.Producer(auto_declare=False).publish(
                 {"jobs": [str(job_id) for job_id in job_ids]},
-                exchange=_EXCHANGE,
-                declare=[_EXCHANGE],
+                exchange=EXCHANGE,
+                declare=[EXCHANGE],
                 serializer="json",
                 retry=False,
             )
@@ -80,7 +86,7 @@ def consumer(connection: Connection, on_job: Callable[[Sequence[UUID]], None]) -
 
     queue = Queue(
         f"qdispatch.changed.{uuid4()}",
-        _EXCHANGE,
+        EXCHANGE,
         exclusive=True,
         auto_delete=True,
         durable=False,

@@ -27,8 +27,10 @@ _log = logging.getLogger(__name__)
 
 # How long a group should take, in seconds.
 _GROUP_S: Final = 0.1
-# How long a slot stays with one chunk, in seconds.
+# How long a slot stays with one chunk, in seconds, unless its end is near.
 _CHUNK_S: Final = 1.0
+# Less than it takes to claim a job, in seconds.
+_SHORT_S: Final = 1e-4
 # Results that are stored at once, in bytes, or a little more.
 _GROUP_BYTES: Final = 2**20
 
@@ -77,13 +79,14 @@ class ChunkRunner:
         began = time.monotonic()
         done, size = 0, 1
         while done < len(job_ids):
-            if done and (self._stops() or time.monotonic() - began > _CHUNK_S):
+            self._run_group(job_ids[done : done + size])
+            done = min(done + size, len(job_ids))
+            # By what they took so far; each group is a little better known than the last.
+            per_job_s = max(_SHORT_S, time.monotonic() - began) / done
+            left_s = per_job_s * (len(job_ids) - done)
+            if done < len(job_ids) and (self._stops() or min(done * per_job_s, left_s) > _CHUNK_S):
                 self._release(job_ids[done:])
                 break
-            self._run_group(job_ids[done : done + size])
-            done += size
-            # By what they took so far; each group is a little better known than the last.
-            per_job_s = (time.monotonic() - began) / done
             size = max(1, min(4 * size, int(_GROUP_S / per_job_s)))
         return self._ends
 

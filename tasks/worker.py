@@ -27,10 +27,11 @@ from app.settings import Settings, SettingsError
 from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
 from tasks.celery import app, settings
-from tasks.dispatch import RUN_CHUNK, RUN_JOB, WAKE_SIGNAL
+from tasks.dispatch import WAKE_SIGNAL
 from tasks.machine import reserve
 from tasks.main_process import MainProcess, make_folder
 from tasks.notices import Notices
+from tasks.send import RUN_CHUNK, RUN_JOB
 from tasks.settle import Ending
 from tasks.slot import Slot, SlotPlan
 
