@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -70,9 +70,18 @@ class GroupHold:
         work: The database's side of it.
         claims: The jobs.
         patience_s: After this time, in seconds, those that have not begun go back.
+        overdue: Called then, too.
     """
 
-    def __init__(self, work: WorkService, claims: Sequence[Claim], *, patience_s: float) -> None:
+    def __init__(
+        self,
+        work: WorkService,
+        claims: Sequence[Claim],
+        *,
+        patience_s: float,
+        overdue: Callable[[], None],
+    ) -> None:
+        self._overdue = overdue
         self._work = work
         self._held = {claim.job_id: claim for claim in claims}
         self._running: UUID | None = None
@@ -117,3 +126,4 @@ class GroupHold:
         """Jobs that wait behind one that takes long are for other slots."""
         for key in self._held.keys() - {self._running}:
             self._work.hand_over(self._held.pop(key))
+        self._overdue()

@@ -65,6 +65,8 @@ class ChunkRunner:
         # Those of the group that have ended, and wait to be noted together.
         self._ended: list[tuple[Claim, Finished | Failed]] = []
         self._ends: Counter[JobStatus] = Counter()
+        # Those that were not claimed yet.
+        self._left: Sequence[UUID] = ()
 
     def run(self, job_ids: Sequence[UUID]) -> Counter[JobStatus]:
         """Runs those of these jobs that are pending.
@@ -78,22 +80,26 @@ class ChunkRunner:
         self._ends = Counter()
         began = time.monotonic()
         done, size = 0, 1
-        while done < len(job_ids):
-            self._run_group(job_ids[done : done + size])
-            done = min(done + size, len(job_ids))
+        self._left = job_ids
+        while self._left:
+            group, self._left = self._left[:size], self._left[size:]
+            self._run_group(group)
+            done += len(group)
             # By what they took so far; each group is a little better known than the last.
             per_job_s = max(_SHORT_S, time.monotonic() - began) / done
-            left_s = per_job_s * (len(job_ids) - done)
-            if done < len(job_ids) and (self._stops() or min(done * per_job_s, left_s) > _CHUNK_S):
-                self._release(job_ids[done:])
-                break
+            if self._stops() or min(done, len(self._left)) * per_job_s > _CHUNK_S:
+                self._release()
             size = max(1, min(4 * size, int(_GROUP_S / per_job_s)))
         return self._ends
 
     def _stops(self) -> bool:
         return self._stop.terminated or self._stop.leaving
 
-    def _release(self, job_ids: Sequence[UUID]) -> None:
+    def _release(self) -> None:
+        """Leaves what has not been claimed to others."""
+        job_ids, self._left = self._left, ()
+        if not job_ids:
+            return
         _log.info("%d jobs of a chunk are left to others", len(job_ids))
         try:
             self._work.release(job_ids)
@@ -105,7 +111,7 @@ class ChunkRunner:
         claims = self._settler.until_there(
             job_ids[0], lambda: self._work.claim_many(job_ids, self._worker)
         )
-        hold = GroupHold(self._work, claims, patience_s=_CHUNK_S)
+        hold = GroupHold(self._work, claims, patience_s=_CHUNK_S, overdue=self._release)
         self._ended = []
         size = 0
         try:

@@ -206,6 +206,28 @@ def test_a_chunk_that_takes_long_is_shared(
     assert {each.job_id for each in world.dispatcher.sent} == set(job_ids[2:])
 
 
+def test_nobody_waits_behind_one_that_takes_very_long(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    free: list[set[UUID]] = []
+
+    def look() -> None:
+        world.clock.advance(60)
+        world.dispatcher.sent.clear()
+        world.upkeep.resend()
+        free.append({each.job_id for each in world.dispatcher.sent})
+
+    engine.script = deque(
+        [taking(now, 1.2, Signal.TIMEOUT), meanwhile(look, Signal.TIMEOUT), taking(now, 60)]
+    )
+    assert runner.run(job_ids) == {FINISHED: 1}
+    assert free == [set(job_ids[1:])]
+
+
 def test_ends_do_not_wait_for_one_that_takes_long(
     world: World,
     engine: ScriptedEngine,
