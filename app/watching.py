@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 _AGAIN_S: Final = (0.01, 0.03, 0.1, 0.3)
 # Jobs in one question.
 _MANY: Final = 1000
+# Of so many jobs at the most all is read at once, whether it is new or not.
+_FEW: Final = 20
 # How long to wait for a database that is away, in seconds, unless looks are closer.
 _AWAY_S: Final = 1.0
 # Outlooks are made when a job has been watched for so long, and every so often, in
@@ -269,17 +271,33 @@ class Watchers:
 
     def _look(self, keys: Collection[UUID]) -> set[UUID]:
         """Tells of those of these jobs that have changed; returns those that have not."""
-        versions: dict[UUID, Version] = {}
-        for some in _pieces(keys):
-            with self._store.read() as tx:
-                versions |= tx.lists.versions(some)
-        fresh = {key for key, each in versions.items() if each != self._versions.get(key)}
-        rows = self._rows(fresh)
+        if len(keys) <= _FEW:
+            # One question: these have likely changed, or nobody would have said so.
+            rows = self._rows(keys)
+            versions = {
+                key: (row.status, len(row.life), row.points_done) for key, row in rows.items()
+            }
+            fresh = self._changed_among(versions)
+            rows = {key: row for key, row in rows.items() if key in fresh}
+        else:
+            versions = self._versions_of(keys)
+            fresh = self._changed_among(versions)
+            rows = self._rows(fresh)
         for watcher in {each for key in rows for each in self._of_job[key]}:
             self._tell(watcher, rows, None)
         self._versions |= {key: versions[key] for key in rows if key in self._of_job}
         self._drop_deleted(set(keys) - versions.keys())
         return set(keys) - fresh
+
+    def _versions_of(self, keys: Collection[UUID]) -> dict[UUID, Version]:
+        versions: dict[UUID, Version] = {}
+        for some in _pieces(keys):
+            with self._store.read() as tx:
+                versions |= tx.lists.versions(some)
+        return versions
+
+    def _changed_among(self, versions: Mapping[UUID, Version]) -> set[UUID]:
+        return {key for key, each in versions.items() if each != self._versions.get(key)}
 
     def _rows(self, keys: Collection[UUID]) -> dict[UUID, Any]:
         """What there is to tell of these jobs; the whole row where one is watched by itself."""
