@@ -6,7 +6,7 @@ Every method is one step of a use case's transaction.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from uuid import UUID
@@ -31,6 +31,7 @@ from app.rows import (
 )
 from app.store_chunks import ChunkStatements
 from app.store_history import HistoryStatements
+from app.store_insert import INSERT_JOBS, INSERT_NEW_JOBS, as_json
 from app.store_life import LifeStatements, lock_in_order
 from app.store_lists import ListStatements
 from app.store_targets import TargetStatements, is_paused
@@ -136,18 +137,23 @@ class Transaction(LifeStatements):
 
     # -- submission
 
-    def insert_job(self, row: JobRow, packed_points: bytes = b"") -> bool:
-        """Adds a job; False if its owner has used the request_id before.
+    def insert_jobs(self, rows: Sequence[JobRow], packed_points: Mapping[UUID, bytes]) -> set[UUID]:
+        """Adds those jobs whose owner has not used the request_id before; returns which.
 
         Args:
-            row: The job.
-            packed_points: The values of its sweep.
+            rows: The jobs.
+            packed_points: The values of those that are sweeps.
         """
-        values = row.model_dump()
-        statement = self._insert(JOB).values(values).on_conflict_do_nothing()
-        inserted = bool(self._connection.execute(statement.returning(JOB.c.id)).all())
-        if inserted and packed_points:
-            self._connection.execute(sa.insert(SWEEP).values(job_id=row.id, packed=packed_points))
+        # Two that add some of the same would else wait for each other.
+        ordered = sorted(rows, key=lambda row: (row.owner, row.request_id))
+        values = [row.model_dump() for row in ordered]
+        if self._connection.dialect.name == "postgresql":
+            added = self._connection.execute(INSERT_NEW_JOBS, {"rows": as_json(values)})
+        else:
+            statement = self._insert(JOB).on_conflict_do_nothing().returning(JOB.c.id)
+            added = self._connection.execute(statement, values)
+        inserted = set(added.scalars())
+        self._add_sweeps({key: each for key, each in packed_points.items() if key in inserted})
         return inserted
 
     def insert_batch(
@@ -163,15 +169,24 @@ class Transaction(LifeStatements):
         statement = self._insert(BATCH).values(batch.model_dump()).on_conflict_do_nothing()
         if not self._connection.execute(statement.returning(BATCH.c.id)).all():
             return False
-        self._connection.execute(sa.insert(JOB), [row.model_dump() for row in rows])
+        values = [row.model_dump() for row in rows]
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(INSERT_JOBS, {"rows": as_json(values)})
+        else:
+            self._connection.execute(sa.insert(JOB), values)
+        self._add_sweeps(packed_points)
+        return True
+
+    def _add_sweeps(self, packed_points: Mapping[UUID, bytes]) -> None:
         if packed_points:
             values = [{"job_id": key, "packed": each} for key, each in packed_points.items()]
             self._connection.execute(sa.insert(SWEEP), values)
-        return True
 
-    def by_request(self, owner: str, request_id: str) -> JobRow | None:
-        """The job of a submission."""
-        return self._one(sa.select(JOB).where(JOB.c.owner == owner, JOB.c.request_id == request_id))
+    def by_request(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], JobRow]:
+        """The jobs of submissions, by their owners and request_ids."""
+        some = sa.tuple_(JOB.c.owner, JOB.c.request_id).in_(list(keys))
+        rows = self._rows(sa.select(JOB).where(some))
+        return {(row.owner, row.request_id): row for row in rows}
 
     def batch_by_request(self, owner: str, request_id: str) -> BatchRow | None:
         """The batch of a submission."""
@@ -185,29 +200,42 @@ class Transaction(LifeStatements):
 
     def sweep(self, job_id: UUID) -> bytes:
         """The packed values of a sweep; none if the job has none."""
-        statement = sa.select(SWEEP.c.packed).where(SWEEP.c.job_id == job_id)
-        return bytes(self._connection.execute(statement).scalar_one_or_none() or b"")
+        return self.sweeps([job_id]).get(job_id, b"")
+
+    def sweeps(self, job_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        """The packed values of those of these jobs that are sweeps."""
+        if not job_ids:
+            return {}
+        rows = self._connection.execute(
+            sa.select(SWEEP.c.job_id, SWEEP.c.packed).where(self._among(SWEEP.c.job_id, job_ids))
+        )
+        return {job_id: bytes(packed) for job_id, packed in rows}
 
     def job(self, job_id: UUID) -> JobRow | None:
         """One job."""
         return self._one(sa.select(JOB).where(JOB.c.id == job_id))
 
-    def jobs(self, job_ids: Iterable[UUID]) -> list[JobRow]:
+    def jobs(self, job_ids: Collection[UUID]) -> list[JobRow]:
         """Those of these jobs that there are."""
-        statement = sa.select(JOB).where(JOB.c.id.in_(list(job_ids)))
-        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
+        return self._rows(sa.select(JOB).where(self._among(JOB.c.id, job_ids)))
 
     def results(self, job_id: UUID) -> Sequence[bytes]:
         """The encoded results of a job, by type and point."""
-        return (
-            self._connection.execute(
-                sa.select(RESULT.c.value)
-                .where(RESULT.c.job_id == job_id)
-                .order_by(RESULT.c.result_type, RESULT.c.point)
-            )
-            .scalars()
-            .all()
+        return self.results_of([job_id]).get(job_id, [])
+
+    def results_of(self, job_ids: Collection[UUID]) -> dict[UUID, list[bytes]]:
+        """The encoded results of those of these jobs that have any, by type and point."""
+        if not job_ids:
+            return {}
+        rows = self._connection.execute(
+            sa.select(RESULT.c.job_id, RESULT.c.value)
+            .where(self._among(RESULT.c.job_id, job_ids))
+            .order_by(RESULT.c.job_id, RESULT.c.result_type, RESULT.c.point)
         )
+        found: dict[UUID, list[bytes]] = {}
+        for job_id, value in rows:
+            found.setdefault(job_id, []).append(value)
+        return found
 
     def load(self) -> dict[tuple[str, JobStatus], int]:
         """How many jobs are pending and running, by target."""
@@ -304,8 +332,7 @@ class Transaction(LifeStatements):
 
     def lapsed(self, now: datetime) -> list[JobRow]:
         """Jobs whose lease has ended: running, or canceled and not confirmed to have stopped."""
-        statement = sa.select(JOB).where(_leased(), JOB.c.lease_until < now)
-        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
+        return self._rows(sa.select(JOB).where(_leased(), JOB.c.lease_until < now))
 
     def active_among(self, job_ids: Sequence[UUID]) -> set[UUID]:
         """Those of these jobs that are not final."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from app.rows import ACTIVE, BATCH, JOB, BatchRow, JobRow
+from app.rows import ACTIVE, BATCH, JOB, BatchRow, JobRow, job_row
 from qdispatch.model import JobStatus
 from qdispatch.updates import JobFilter
 
@@ -79,7 +79,7 @@ class ListStatements:
             statement = statement.where(JOB.c.id < before)
         # Ids begin with the time.
         rows = self._connection.execute(statement.order_by(JOB.c.id.desc()).limit(limit))
-        return [JobRow(**row) for row in rows.mappings()]
+        return [job_row(row._asdict()) for row in rows]
 
     def _conditions(self, wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
         where: list[sa.ColumnElement[bool]] = []

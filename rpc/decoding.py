@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
 import grpc
@@ -16,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from qdispatch.errors import InvalidJobError
-from rpc.errors import abort, abort_stream
+from rpc.errors import abort, abort_async
 
 # Protobuf's wire type of strings, bytes and messages.
 _LENGTH_DELIMITED = 2
@@ -25,24 +26,37 @@ _LENGTH_DELIMITED = 2
 class DecodingInterceptor(grpc.aio.ServerInterceptor):
     """Decodes requests within the call, where a failure can be explained."""
 
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Any] = {}
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         """Wraps the methods of this project's own services."""
-        handler = await continuation(handler_call_details)
         method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is not None:
+            return wrapped
+        handler = await continuation(handler_call_details)
         if handler is None or "/qdispatch." not in method:
             return handler
-        # Types know no handler without one; methods of generated code have it.
-        decode: Any = handler.request_deserializer
-        serializer = handler.response_serializer
-        if handler.unary_stream is not None:
-            stream = _decoded_stream(handler.unary_stream, decode, method)
-            return grpc.unary_stream_rpc_method_handler(stream, response_serializer=serializer)
-        call = _decoded_call(handler.unary_unary, decode, method)
-        return grpc.unary_unary_rpc_method_handler(call, response_serializer=serializer)
+        self._wrapped[method] = wrapped = _wrapped(handler, method)
+        return wrapped
+
+
+def _wrapped(handler: Any, method: str) -> Any:
+    # Types know no handler without one; methods of generated code have it.
+    decode: Any = handler.request_deserializer
+    serializer = handler.response_serializer
+    if handler.unary_stream is not None:
+        stream = _decoded_stream(handler.unary_stream, decode, method)
+        return grpc.unary_stream_rpc_method_handler(stream, response_serializer=serializer)
+    inner = handler.unary_unary
+    decoded = _decoded_async if iscoroutinefunction(inner) else _decoded_call
+    call = decoded(inner, decode, method)
+    return grpc.unary_unary_rpc_method_handler(call, response_serializer=serializer)
 
 
 def _decoded_call(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
@@ -56,12 +70,23 @@ def _decoded_call(inner: Callable[..., Any], decode: Any, method: str) -> Callab
     return call
 
 
+def _decoded_async(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
+    async def call(data: bytes, context: Any) -> Any:
+        try:
+            request = decode(data)
+        except DecodeError as error:
+            await abort_async(context, explain(data, _request_type(decode), error), method)
+        return await inner(request, context)
+
+    return call
+
+
 def _decoded_stream(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
     async def stream(data: bytes, context: Any) -> AsyncIterator[Any]:
         try:
             request = decode(data)
         except DecodeError as error:
-            await abort_stream(context, explain(data, _request_type(decode), error), method)
+            await abort_async(context, explain(data, _request_type(decode), error), method)
         async for response in inner(request, context):
             yield response
 
