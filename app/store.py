@@ -61,6 +61,13 @@ class Store:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        # Where each statement sees what is committed by then, a transaction around
+        # some that only read is nothing but two more journeys. In SQLite it is what
+        # has all of them see the same.
+        postgresql = engine.dialect.name == "postgresql"
+        self._readers = engine.execution_options(
+            **({"isolation_level": "AUTOCOMMIT"} if postgresql else {"read_only": True})
+        )
         # A file does not fall silent: SQLite waits for its lock for so long only.
         self._watchdog = Watchdog(engine) if engine.dialect.name == "postgresql" else None
 
@@ -79,7 +86,7 @@ class Store:
 
     @contextmanager
     def read(self, *, long: bool = False) -> Iterator[Transaction]:
-        """One transaction that only reads.
+        """Statements that only read.
 
         Args:
             long: Whether it carries much.
@@ -87,8 +94,8 @@ class Store:
         Raises:
             UnavailableError: The database is away.
         """
-        with _translated(), self._watched(long), self.engine.connect() as connection:
-            yield Transaction(connection.execution_options(read_only=True))
+        with _translated(), self._watched(long), self._readers.connect() as connection:
+            yield Transaction(connection)
 
     def _watched(self, long: bool) -> AbstractContextManager[None]:
         if self._watchdog is None:

@@ -18,7 +18,7 @@ from app.validation import in_batch
 from app.watching import Tell, Watcher, Watchers
 from qdispatch.codec import VERDICT, decode_spec, encode_cancellation, encode_job, encode_target
 from qdispatch.errors import InvalidJobError, QDispatchError, TooLargeError
-from qdispatch.model import JobStatus
+from qdispatch.model import JobInfo, JobStatus
 from qdispatch.updates import BatchUpdate, JobUpdate
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
@@ -95,41 +95,43 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         """Reads a job."""
         try:
             answer = await self._getting.ask(request)
-            if answer is None:
-                loop = asyncio.get_running_loop()
-                answer = await loop.run_in_executor(self._calls, self._get_large, request)
-            if isinstance(answer, TooLargeError):
-                raise answer  # noqa: TRY301 - one way to the client for all
+            if answer is not None:
+                return answer
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._calls, self._get_large, request)
         except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
             await abort_async(context, error, f"GetJob {request.id}")
-        return answer
 
     def _get(
         self, requests: Sequence[pb.GetJobRequest]
     ) -> Sequence[pb.GetJobResponse | Exception | None]:
         wanted = [Wanted(job_id=each.id, results=each.include_results) for each in requests]
-        return [
-            self._found(each) if isinstance(each, Found) else each
-            for each in self._service.get_each(wanted)
-        ]
+        answers: list[pb.GetJobResponse | Exception | None] = []
+        for each in self._service.get_each(wanted):
+            if isinstance(each, Found):
+                too_large = self._too_large(each.results)
+                answers.append(too_large or _response(each.job, each.results))
+            else:
+                answers.append(each)
+        return answers
 
-    def _get_large(self, request: pb.GetJobRequest) -> pb.GetJobResponse | TooLargeError:
+    def _get_large(self, request: pb.GetJobRequest) -> pb.GetJobResponse:
         info = self._service.get(request.id)
         values = self._service.results(request.id) if request.include_results else ()
-        return self._found(Found(job=info, results=values))
+        if too_large := self._too_large(values):
+            raise too_large
+        return _response(info, values)
 
-    def _found(self, found: Found) -> pb.GetJobResponse | TooLargeError:
-        size = sum(map(len, found.results))
-        if size > self._max_result_bytes:
-            return TooLargeError(
-                f"the results take {size} bytes, and one message may carry"
-                f" {self._max_result_bytes} (server.max_message_bytes): read them by"
-                " GetResult, which sends them in pieces",
-                field="include_results",
-            )
-        job = encode_job(found.job)
-        job.results.extend(map(pb.Result.FromString, found.results))
-        return pb.GetJobResponse(job=job)
+    def _too_large(self, values: Sequence[bytes]) -> TooLargeError | None:
+        size = sum(map(len, values))
+        if size <= self._max_result_bytes:
+            return None
+        return TooLargeError(
+            f"the results take {size} bytes, and one message may carry"
+            f" {self._max_result_bytes} (server.max_message_bytes): read them by"
+            " GetResult, which sends them in pieces",
+            field="include_results",
+        )
 
     def CancelJob(  # noqa: N802
         self, request: pb.CancelJobRequest, context: grpc.ServicerContext
@@ -311,3 +313,9 @@ def _order(request: pb.CreateJobRequest) -> Order | InvalidJobError:
         return Order(spec=decode_spec(request.spec), request_id=request.request_id)
     except InvalidJobError as error:
         return error
+
+
+def _response(info: JobInfo, values: Sequence[bytes]) -> pb.GetJobResponse:
+    job = encode_job(info)
+    job.results.extend(map(pb.Result.FromString, values))
+    return pb.GetJobResponse(job=job)

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from app import store as store_module
+from app import watchdog
 from app.database import migrate, open_store
 from app.store import Store
 from qdispatch.errors import UnavailableError
@@ -37,7 +38,10 @@ def backend(store: Store) -> int:
         return int(tx._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
 
 
-def test_a_connection_that_never_answers_is_given_up(store: Store) -> None:
+def test_a_connection_that_never_answers_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "FRESH_S", 0.0)
     pid = backend(store)
     os.kill(pid, signal.SIGSTOP)
     try:
