@@ -6,7 +6,7 @@ gRPC alone would answer INTERNAL, "Exception deserializing request!".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -23,27 +23,30 @@ from rpc.errors import abort, abort_async
 _LENGTH_DELIMITED = 2
 
 
-class DecodingInterceptor(grpc.aio.ServerInterceptor):
-    """Decodes requests within the call, where a failure can be explained."""
+class Decoding:
+    """Stands for a server where a service is added to it.
 
-    def __init__(self) -> None:
-        self._wrapped: dict[str, Any] = {}
+    Its methods decode requests within the call, where a failure can be explained.
+    An interceptor could do so too, and would take longer than many a call.
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Wraps the methods of this project's own services."""
-        method = handler_call_details.method
-        wrapped = self._wrapped.get(method)
-        if wrapped is not None:
-            return wrapped
-        handler = await continuation(handler_call_details)
-        if handler is None or "/qdispatch." not in method:
-            return handler
-        self._wrapped[method] = wrapped = _wrapped(handler, method)
-        return wrapped
+    Args:
+        server: What serves them.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Leaves out what generated code adds besides, which does not decode so."""
+
+    def add_registered_method_handlers(
+        self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+    ) -> None:
+        """Adds the methods of a service."""
+        self._server.add_registered_method_handlers(
+            service,
+            {name: _wrapped(each, f"/{service}/{name}") for name, each in handlers.items()},
+        )
 
 
 def _wrapped(handler: Any, method: str) -> Any:

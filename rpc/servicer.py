@@ -37,10 +37,11 @@ T = TypeVar("T")
 
 # Results that are told with the end of their job, in bytes.
 _SMALL_BYTES: Final = 256 * 1024
-# Groups of calls that are under way at the same time: one uses the processor
-# while another one waits for the database.
+
+# Groups that are under way at the same time. What is committed waits for the disk,
+# and another group can use the processor meanwhile; what is read hardly waits.
 _CREATING: Final = 2
-_GETTING: Final = 2
+_GETTING: Final = 1
 
 
 class QDispatchServicer(pb_grpc.QDispatchServicer):
