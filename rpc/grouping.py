@@ -3,6 +3,10 @@
 A commit costs the same for one job and for thirty, and so does a question to the
 database. The first call that comes goes at once; what comes while it is under way
 is the next group. A call that is alone so waits for nobody.
+
+Who was answered in a group often comes again at once. The next group therefore
+rests for as long as the last one took, or until all have come that are known of: as
+PostgreSQL does with its commits, if `commit_delay` is set.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ A = TypeVar("A")
 
 #: Answers a group: for each question its answer, or why there is none.
 Answering: TypeAlias = Callable[[Sequence[Q]], Sequence[A | Exception]]
+
+#: The longest that a group rests, in seconds.
+REST_S: Final = 0.005
 
 #: The most questions in a group, and what they may take together, in bytes.
 MOST: Final = 32
@@ -49,6 +56,9 @@ class Grouping(Generic[Q, A]):
         self._threads = threads
         self._free = at_once
         self._waiting: deque[_Waiting[Q, A]] = deque()
+        self._rest: asyncio.TimerHandle | None = None
+        # So many end the rest.
+        self._enough = 1
 
     async def ask(self, question: Q, size: int = 0) -> A:
         """The answer to a question; from the event loop only.
@@ -70,9 +80,22 @@ class Grouping(Generic[Q, A]):
         return await waiting.answer
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._rest is not None:
+            if len(self._waiting) < min(self._enough, MOST):
+                return
+            self._end_rest()
         while self._free and (group := self._next()):
             self._free -= 1
-            self._threads.submit(self._work, group, loop)
+            self._threads.submit(self._work, group, loop, loop.time())
+
+    def _end_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._end_rest()
+        self._begin(loop)
 
     def _next(self) -> list[_Waiting[Q, A]]:
         group: list[_Waiting[Q, A]] = []
@@ -92,6 +115,7 @@ class Grouping(Generic[Q, A]):
         group: Sequence[_Waiting[Q, A]],
         answers: Sequence[A | Exception],
         loop: asyncio.AbstractEventLoop,
+        began: float,
     ) -> None:
         self._free += 1
         for waiting, answer in zip(group, answers, strict=True):
@@ -101,14 +125,21 @@ class Grouping(Generic[Q, A]):
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(answer)
+        self._end_rest()
+        if len(group) > 1:
+            self._enough = len(group) + len(self._waiting)
+            rest_s = min(loop.time() - began, REST_S)
+            self._rest = loop.call_later(rest_s, self._wake, loop)
         self._begin(loop)
 
     # -- in a thread
 
-    def _work(self, group: Sequence[_Waiting[Q, A]], loop: asyncio.AbstractEventLoop) -> None:
+    def _work(
+        self, group: Sequence[_Waiting[Q, A]], loop: asyncio.AbstractEventLoop, began: float
+    ) -> None:
         answers = self._answers([each.question for each in group])
         try:
-            loop.call_soon_threadsafe(self._end, group, answers, loop)
+            loop.call_soon_threadsafe(self._end, group, answers, loop, began)
         except RuntimeError:
             # The loop was closed, and with it every call.
             return
