@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
@@ -13,10 +13,18 @@ from app.rows import JobRow
 from app.store import Store
 from qdispatch.errors import JobNotFoundError, RequestError
 from qdispatch.model import JobInfo, JobStatus
+from qdispatch.updates import JobFilter
 
 #: What is more than this, in bytes, is not read for several callers at once.
 LARGE_BYTES: Final = 2**20
 _DOUBLE_BYTES: Final = 8
+
+#: Of a list, jobs in the first piece that is read, and bytes in those that follow, about.
+FIRST_PIECE: Final = 25
+PIECE_BYTES: Final = 4 * 2**20
+# What a row takes as it was read, without what may be long, and a term of an observable.
+_ROW_BYTES: Final = 4_000
+_TERM_BYTES: Final = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +92,30 @@ class Reading:
         found = _Rows(jobs=rows, sweeps=sweeps, results=results)
         return [found.answer(key, each) for key, each in zip(keys, wanted, strict=True)]
 
+    def newest(
+        self, wanted: JobFilter, owner: str, before: UUID | None, *, limit: int
+    ) -> Generator[JobInfo, None, None]:
+        """Jobs that pass a filter, newest first, read in pieces.
+
+        Args:
+            wanted: The filter.
+            owner: Whose jobs.
+            before: Only jobs that are older than this one.
+            limit: The most to read.
+        """
+        piece = FIRST_PIECE
+        with self._store.read() as tx:
+            while limit:
+                piece = min(piece, limit)
+                rows = tx.lists.jobs(wanted, owner=owner, before=before, limit=piece)
+                yield from map(info_of, rows)
+                if len(rows) < piece:
+                    return
+                limit -= piece
+                before = rows[-1].id
+                # What comes next is likely to be like this.
+                piece = max(PIECE_BYTES // max(map(_weight, rows)), 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
@@ -106,6 +138,11 @@ class _Rows:
             # It was deleted in between.
             return no_job(wanted.job_id)
         return Found(job=_info(row, self.sweeps.get(key, b"")), results=results)
+
+
+def _weight(row: JobRow) -> int:
+    terms = sum(map(len, row.observables))
+    return _ROW_BYTES + len(row.extra) + terms * _TERM_BYTES
 
 
 def no_job(job_id: str) -> JobNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -61,16 +62,6 @@ class Page:
     jobs: tuple[JobInfo, ...]
     next_token: str
     """Names the next page; empty on the last one."""
-
-    def cut(self, count: int) -> Page:
-        """A page of its first jobs only, with the others on the next one.
-
-        Args:
-            count: How many, at least 1.
-        """
-        if count >= len(self.jobs):
-            return self
-        return Page(jobs=self.jobs[:count], next_token=self.jobs[count - 1].id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,15 +229,25 @@ class JobService:
         self._programs.delete(key)
 
     def page(
-        self, wanted: JobFilter, *, size: int = 0, token: str = "", owner: str = ANONYMOUS
+        self,
+        wanted: JobFilter,
+        *,
+        size: int = 0,
+        token: str = "",
+        owner: str = ANONYMOUS,
+        takes: Callable[[JobInfo], bool] = lambda _: True,
     ) -> Page:
         """A page of the jobs that pass a filter, newest first.
+
+        Jobs may have much to them: they are read in pieces, and no more than are taken.
 
         Args:
             wanted: The filter.
             size: The most to return; 0 for as many as are usual.
             token: `Page.next_token` of the page before; empty for the first one.
             owner: Whose jobs.
+            takes: Told of one job after the other; the first one that it does not
+                take is on the next page, and may not be the first of all.
 
         Raises:
             InvalidJobError: The token is none, or a text cannot be stored.
@@ -259,12 +260,13 @@ class JobService:
         if wanted.batch_id:
             parse_batch_id(wanted.batch_id)
         size = min(size or PAGE, MAX_PAGE)
-        with self._store.read() as tx:
-            rows = tx.lists.jobs(wanted, owner=owner, before=before, limit=size + 1)
-        more = len(rows) > size
-        return Page(
-            jobs=tuple(map(info_of, rows[:size])), next_token=str(rows[size - 1].id) if more else ""
-        )
+        jobs: list[JobInfo] = []
+        with closing(self._reading.newest(wanted, owner, before, limit=size + 1)) as newest:
+            for job in newest:
+                if len(jobs) == size or not takes(job):
+                    return Page(jobs=tuple(jobs), next_token=jobs[-1].id)
+                jobs.append(job)
+        return Page(jobs=tuple(jobs), next_token="")
 
     # -- batches
 

@@ -49,12 +49,21 @@ class Grouping(Generic[Q, A]):
             every question's own (only UnavailableError is), it is asked for each alone.
         threads: Where.
         at_once: How many groups are under way at the same time.
+        rest_s: How long the next group rests, in seconds, by how long the last one took.
     """
 
-    def __init__(self, answering: Answering[Q, A], threads: Executor, *, at_once: int) -> None:
+    def __init__(
+        self,
+        answering: Answering[Q, A],
+        threads: Executor,
+        *,
+        at_once: int,
+        rest_s: Callable[[float], float] = lambda took_s: min(took_s, REST_S),
+    ) -> None:
         self._answering = answering
         self._threads = threads
         self._free = at_once
+        self._rest_s = rest_s
         self._waiting: deque[_Waiting[Q, A]] = deque()
         self._rest: asyncio.TimerHandle | None = None
         # So many end the rest.
@@ -128,7 +137,7 @@ class Grouping(Generic[Q, A]):
         self._end_rest()
         if len(group) > 1:
             self._enough = len(group) + len(self._waiting)
-            rest_s = min(loop.time() - began, REST_S)
+            rest_s = self._rest_s(loop.time() - began)
             self._rest = loop.call_later(rest_s, self._wake, loop)
         self._begin(loop)
 

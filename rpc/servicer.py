@@ -30,7 +30,7 @@ from qdispatch.watch_codec import (
 )
 from rpc.errors import abort, abort_async
 from rpc.grouping import Grouping
-from rpc.pieces import PIECE_BYTES, fitting, pieces
+from rpc.pieces import PIECE_BYTES, Room, pieces
 from rpc.watch import Mailbox
 
 T = TypeVar("T")
@@ -188,13 +188,15 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         """Lists jobs."""
 
         def call() -> pb.ListJobsResponse:
-            page = self._service.page(
-                decode_filter(request), size=request.page_size, token=request.page_token
-            )
             # Jobs may have observables by the thousand.
-            jobs = fitting(map(encode_job, page.jobs), self._max_result_bytes)
-            token = page.cut(len(jobs)).next_token if jobs else ""
-            return pb.ListJobsResponse(jobs=jobs, next_page_token=token)
+            room = Room[pb.Job](self._max_result_bytes)
+            page = self._service.page(
+                decode_filter(request),
+                size=request.page_size,
+                token=request.page_token,
+                takes=lambda job: room.take(encode_job(job)),
+            )
+            return pb.ListJobsResponse(jobs=room.messages, next_page_token=page.next_token)
 
         return _answer(call, context, "ListJobs")
 
