@@ -67,6 +67,10 @@ class JobRow(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = (
         sa.UniqueConstraint("owner", "request_id", name="job_owner_request_id_key"),
+        # Lists of these, newest first.
+        sa.Index("job_target_idx", "target", "id"),
+        sa.Index("job_status_idx", "status", "id"),
+        sa.Index("job_created_idx", "created_at", "id"),
         # What is active is little, however long the history grows.
         sa.Index(
             "job_active_idx",

@@ -16,6 +16,7 @@ from app.store_lists import ListStatements
 from qdispatch.errors import BatchNotFoundError, InvalidJobError
 from qdispatch.model import JobStatus
 from qdispatch.updates import JobFilter
+from tests.core.databases import ON_DATABASES
 from tests.fake_lists import FakeListStatements
 from tests.world import World, bell, finished
 
@@ -212,3 +213,25 @@ def test_jobs_in_a_list_have_no_results(world: World) -> None:
     world.work.finish(claim, finished())
     (info,) = world.jobs.page(EVERY).jobs
     assert (info.results, info.events[-1].status) == ((), JobStatus.FINISHED)
+
+
+@ON_DATABASES
+def test_a_list_of_a_time_goes_on_after_a_job_that_is_gone(world: World) -> None:
+    ids = [world.job_in(JobStatus.CANCELED) for _ in range(5)]
+    wanted = JobFilter(created_before=world.clock() + timedelta(days=1))
+    page = world.jobs.page(wanted, size=2)
+    assert [UUID(each.id) for each in page.jobs] == ids[:2:-1]
+    world.jobs.delete(page.next_token)
+    rest = world.jobs.page(wanted, token=page.next_token)
+    assert [UUID(each.id) for each in rest.jobs] == ids[2::-1]
+
+
+@ON_DATABASES
+def test_a_list_of_a_time_is_in_its_order_whatever_clocks_say(world: World) -> None:
+    """Of two servers, one may be late: its jobs have higher ids than those created after them."""
+    ids = []
+    for seconds in (0, 10, -5, 2):
+        world.clock.advance(seconds)
+        ids.append(world.submit())
+    wanted = JobFilter(created_before=world.clock() + timedelta(days=1))
+    assert walk(world, 1, wanted) == [ids[1], ids[3], ids[2], ids[0]]
