@@ -259,7 +259,8 @@ def test_a_backup_of_the_version_before_is_brought_up_to_date(
     back_up(world.settings, folder, clock=world.clock)
     with sqlite3.connect(folder / "qdispatch.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
-        connection.execute("DROP INDEX job_batch_idx")
+        for name in ("batch", "target", "status", "created"):
+            connection.execute(f"DROP INDEX job_{name}_idx")
         for name in ("batch", "sweep"):
             connection.execute(f"DROP TABLE {name}")
         for name in (
