@@ -9,10 +9,12 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -125,6 +127,32 @@ def _translated() -> Iterator[None]:
         raise
 
 
+def _by_keys(
+    statement: sa.Select[Any], column: sa.ColumnElement[UUID]
+) -> Mapping[str, sa.Select[Any]]:
+    """A statement about those that are among its parameter `keys`, for each database.
+
+    On PostgreSQL it is the same for any number, so that it is prepared once.
+    """
+    array = sa.bindparam("keys", type_=postgresql.ARRAY(sa.Uuid()))
+    return {
+        "postgresql": statement.where(column == sa.any_(array)),
+        "sqlite": statement.where(column.in_(sa.bindparam("keys", expanding=True))),
+    }
+
+
+# Put together once: to do so takes as long as the rest of a call.
+_JOB: Final = sa.select(JOB).where(JOB.c.id == sa.bindparam("key"))
+_JOBS: Final = _by_keys(sa.select(JOB), JOB.c.id)
+_SWEEPS: Final = _by_keys(sa.select(SWEEP.c.job_id, SWEEP.c.packed), SWEEP.c.job_id)
+_RESULTS: Final = _by_keys(
+    sa.select(RESULT.c.job_id, RESULT.c.value).order_by(
+        RESULT.c.job_id, RESULT.c.result_type, RESULT.c.point
+    ),
+    RESULT.c.job_id,
+)
+
+
 class Transaction(LifeStatements):
     """The statements, within one transaction.
 
@@ -137,6 +165,7 @@ class Transaction(LifeStatements):
 
     def __init__(self, connection: sa.Connection) -> None:
         super().__init__(connection)
+        self._dialect = connection.dialect.name
         self.targets = TargetStatements(connection)
         self.chunks = ChunkStatements(connection)
         self.history = HistoryStatements(connection)
@@ -213,18 +242,16 @@ class Transaction(LifeStatements):
         """The packed values of those of these jobs that are sweeps."""
         if not job_ids:
             return {}
-        rows = self._connection.execute(
-            sa.select(SWEEP.c.job_id, SWEEP.c.packed).where(self._among(SWEEP.c.job_id, job_ids))
-        )
+        rows = self._connection.execute(_SWEEPS[self._dialect], {"keys": list(job_ids)})
         return {job_id: bytes(packed) for job_id, packed in rows}
 
     def job(self, job_id: UUID) -> JobRow | None:
         """One job."""
-        return self._one(sa.select(JOB).where(JOB.c.id == job_id))
+        return self._one(_JOB, {"key": job_id})
 
     def jobs(self, job_ids: Collection[UUID]) -> list[JobRow]:
         """Those of these jobs that there are."""
-        return self._rows(sa.select(JOB).where(self._among(JOB.c.id, job_ids)))
+        return self._rows(_JOBS[self._dialect], {"keys": list(job_ids)})
 
     def results(self, job_id: UUID) -> Sequence[bytes]:
         """The encoded results of a job, by type and point."""
@@ -234,11 +261,7 @@ class Transaction(LifeStatements):
         """The encoded results of those of these jobs that have any, by type and point."""
         if not job_ids:
             return {}
-        rows = self._connection.execute(
-            sa.select(RESULT.c.job_id, RESULT.c.value)
-            .where(self._among(RESULT.c.job_id, job_ids))
-            .order_by(RESULT.c.job_id, RESULT.c.result_type, RESULT.c.point)
-        )
+        rows = self._connection.execute(_RESULTS[self._dialect], {"keys": list(job_ids)})
         found: dict[UUID, list[bytes]] = {}
         for job_id, value in rows:
             found.setdefault(job_id, []).append(value)

@@ -6,9 +6,9 @@ and changes nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,8 +21,6 @@ from app.rows import JOB, RESULT, JobRow, job_row
 from app.store_targets import is_paused
 from qdispatch.errors import QDispatchError
 from qdispatch.model import JobStatus
-
-_KEYS: Final = postgresql.ARRAY(sa.Uuid())
 
 
 class JobGoneError(QDispatchError):
@@ -277,17 +275,11 @@ class LifeStatements:
         values |= {"status": new, "life": appended(new, now)}
         return self._one(statement.values(**values).returning(*JOB.c))
 
-    def _among(self, column: sa.Column[UUID], keys: Collection[UUID]) -> sa.ColumnElement[bool]:
-        """Whether a column is one of these; on PostgreSQL the same statement for any number."""
-        if self._connection.dialect.name != "postgresql":
-            return column.in_(list(keys))
-        return column == sa.any_(sa.literal(list(keys), _KEYS))
+    def _rows(self, statement: sa.Executable, values: Any = None) -> list[JobRow]:
+        return [job_row(row._asdict()) for row in self._connection.execute(statement, values)]
 
-    def _rows(self, statement: sa.Executable) -> list[JobRow]:
-        return [job_row(row._asdict()) for row in self._connection.execute(statement)]
-
-    def _one(self, statement: sa.Executable) -> JobRow | None:
-        row = self._connection.execute(statement).one_or_none()
+    def _one(self, statement: sa.Executable, values: Any = None) -> JobRow | None:
+        row = self._connection.execute(statement, values).one_or_none()
         return None if row is None else job_row(row._asdict())
 
 
