@@ -60,7 +60,8 @@ def test_a_sweep_has_its_values_in_the_same_transaction(world: World) -> None:
 def test_a_batch_is_one_statement_for_its_jobs(world: World) -> None:
     with journal(world) as given:
         world.jobs.submit_many([bell()] * 100, request_id="r")
-    written = ["begin", "SELECT target", "INSERT batch", "INSERT job", "commit"]
+    looked = ["begin", "SELECT target", "SELECT worker"]
+    written = [*looked, "INSERT batch", "INSERT job", "commit"]
     assert given == written + read(world, "SELECT job")
 
 
