@@ -189,7 +189,7 @@ def main(arguments: list[str]) -> int:
     listener.bind(address)
     listener.listen(64)
     try:
-        simulator = simulators.load(name)
+        simulator = simulators.load(name, postponing=True)
     except (LookupError, ImportError) as error:
         _log.critical("simulator %s cannot be loaded: %s", name, error)
         return 1
