@@ -15,9 +15,11 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Final, NoReturn
 
 from app.lifeline import die_with_parent, name_process
@@ -66,7 +68,7 @@ class Forked:
         with _held_back({signal.SIGINT, signal.SIGTERM}) as before:
             self.pid = os.fork()
             if not self.pid:
-                _become(command, env, cwd, name, writable, parent, before)
+                _become(partial(_start, command, env, cwd, name), writable, parent, before)
         os.close(writable)
         self.stdout = os.fdopen(readable, "rb")
         self.returncode: int | None = None
@@ -79,7 +81,7 @@ class Forked:
 
 
 @contextmanager
-def _held_back(numbers: set[signal.Signals]) -> Iterator[set[signal.Signals]]:
+def _held_back(numbers: set[signal.Signals]) -> Iterator[set[signal.Signals | int]]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield before
@@ -88,28 +90,16 @@ def _held_back(numbers: set[signal.Signals]) -> Iterator[set[signal.Signals]]:
 
 
 def _become(
-    command: Sequence[str],
-    env: Mapping[str, str],
-    cwd: str,
-    name: str,
-    output: int,
-    parent: int,
-    unblocked: set[signal.Signals],
+    start: Callable[[], int], output: int, parent: int, unblocked: set[signal.Signals | int]
 ) -> NoReturn:
     code = 1
     try:
         die_with_parent(parent)
         os.setsid()
-        name_process(name)
         _take_output(output)
         _reset_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-        os.environ.clear()
-        os.environ.update(env)
-        os.chdir(cwd)
-        # As for `python -m`: modules of the working directory come first.
-        sys.path.insert(0, cwd)
-        code = _run(command)
+        code = start()
         _finish()
     except BaseException:  # noqa: BLE001 - its last words
         traceback.print_exc()
@@ -124,7 +114,8 @@ def _take_output(output: int) -> None:
     # What else is open is the other process'. It is not closed: objects that this
     # one has inherited would close the numbers again when they go.
     nothing = os.open(os.devnull, os.O_RDWR)
-    for fd in (int(each) for each in os.listdir("/proc/self/fd")):
+    for each in list(Path("/proc/self/fd").iterdir()):
+        fd = int(each.name)
         if fd > max(_OUTPUTS) and fd != nothing:
             _forget(fd, nothing)
     os.close(nothing)
@@ -148,10 +139,20 @@ def _reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _run(command: Sequence[str]) -> int:
+def _start(command: Sequence[str], env: Mapping[str, str], cwd: str, name: str) -> int:
+    name_process(name)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    # As for `python -m`: modules of the working directory come first.
+    sys.path.insert(0, cwd)
     sys.argv = list(command)
+    return _run(command[0])
+
+
+def _run(module: str) -> int:
     try:
-        runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         if ended.code is None or isinstance(ended.code, int):
             return ended.code or 0

@@ -48,9 +48,9 @@ def _run(module: ModuleType) -> None:
     if parent:
         # A package's own code comes first, and may be what runs this module.
         _run(sys.modules[parent])
-    if not isinstance(module, _Postponed):
+    if type(module) is not _Postponed:
         return
-    module.__class__ = ModuleType
+    module.__class__ = ModuleType  # type: ignore[assignment]
     spec = module.__spec__
     if spec is None or not isinstance(spec.loader, _Later):
         raise ImportError(f"{module.__name__} was changed before it was loaded")
