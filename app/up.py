@@ -35,7 +35,7 @@ _POLL_S: Final = 0.1
 # program of its own, and nothing of it depends on them.
 _SHARED: Final = (
     "celery.apps.worker",
-    "celery.bin.celery",
+    "celery.bin.worker",
     "celery.concurrency.prefork",
     "celery.fixups.django",
     "celery.worker.consumer",
@@ -120,8 +120,7 @@ def _adder(manager: Manager) -> Any:
 
 def _worker(target: str) -> list[str]:
     return [
-        "celery", "-A", "tasks", "-q", "worker", "-Q", target,
-        "-n", f"{target}@{socket.gethostname()}", "-l", "INFO",
+        "tasks", "-Q", target, "-n", f"{target}@{socket.gethostname()}", "-l", "INFO",
         # They would look for workers of the same kind; there are none.
         "--without-mingle", "--without-gossip",
     ]  # fmt: skip
