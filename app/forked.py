@@ -34,11 +34,14 @@ def share(modules: Iterable[str]) -> None:
     This process must have one thread, as it is forked: none of the modules may
     start another, or open a connection.
     """
+    # What imports leave behind is collected once, below.
+    gc.disable()
     for module in modules:
         import_module(module)
     # A collection in one of the forks must not copy what all of them have.
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 class Forked:
@@ -119,6 +122,8 @@ def _take_output(output: int) -> None:
         if fd > max(_OUTPUTS) and fd != nothing:
             _forget(fd, nothing)
     os.close(nothing)
+    # What they were may have been put elsewhere.
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, write_through=True)  # type: ignore[union-attr]
 

@@ -34,10 +34,12 @@ _POLL_S: Final = 0.1
 # What several processes import. Named, not imported here: the command line is a
 # program of its own, and nothing of it depends on them.
 _SHARED: Final = (
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.log",
     "celery.apps.worker",
     "celery.bin.worker",
-    "celery.concurrency.prefork",
-    "celery.fixups.django",
+    "celery.worker.components",
     "celery.worker.consumer",
     "app.upkeep",
     "app.history",
