@@ -28,7 +28,8 @@ fork = Forked(sys.argv[1:], env={"MINE": "yes", "PATH": os.environ["PATH"]}, cwd
 print(json.dumps({"pid": fork.pid}), flush=True)
 text = fork.stdout.read().decode()
 fork.wait()
-print(json.dumps({"code": fork.returncode, "text": text, "threads": len(os.listdir("/proc/self/task"))}))
+threads = len(os.listdir("/proc/self/task"))
+print(json.dumps({"code": fork.returncode, "text": text, "threads": threads}))
 """
 
 _MODULES = {
