@@ -31,14 +31,15 @@ _STOP_S: Final = 15
 _POLL_S: Final = 0.1
 
 
-# What several processes import. Named, not imported here: the command line is a
-# program of its own, and nothing of it depends on them.
-_SHARED: Final = (
+#: What several processes import. Named, not imported above: the command line is a
+#: program of its own, and nothing of it depends on them.
+SHARED: Final = (
     "celery.app.amqp",
     "celery.app.control",
     "celery.app.log",
     "celery.apps.worker",
     "celery.bin.worker",
+    "celery.fixups.django",
     "celery.worker.components",
     "celery.worker.consumer",
     "app.upkeep",
@@ -84,7 +85,7 @@ def up(settings: Settings, *, flower: str | None, page: bool, run: str | None, l
     if page:
         _check_free(settings.page.address, "page.address")
     migrate(settings)
-    share(_SHARED)
+    share(SHARED)
     honcho.manager.KILL_WAIT = _STOP_S + settings.jobs.stop_grace_s
     manager = Manager()
     manager._process_ctor = _Child

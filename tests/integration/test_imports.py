@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.e2e.stack import PROJECT
 
 _SIMULATE = """
 import sys
+from pathlib import Path
 from qdispatch.model import ProgramFormat, ResultType
 from tasks import simulators
 from tasks.parse import parse
@@ -41,3 +44,38 @@ def test_an_engine_never_runs_what_its_sdk_draws_and_converts_with(
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == ["2 results", postponed]
+
+
+_OF_PROCESSES = """
+import sys
+from pathlib import Path
+from app.forked import share
+from app.up import SHARED
+share(SHARED)
+shared = set(sys.modules)
+import rpc.__main__, tasks.__main__, tasks.sweep
+mine = ("app", "qdispatch", "rpc", "tasks")
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - shared} - {*mine}))
+print(*(name for name in ("alembic", "flower", "prompt_toolkit", "redis", "numpy", "qiskit")
+        if name in sys.modules))
+"""
+
+
+def test_the_processes_of_the_service_share_their_imports_and_have_no_others(
+    tmp_path: Path,
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", _OF_PROCESSES],
+        cwd=PROJECT,
+        env=os.environ | {"QDISPATCH_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    threads, not_shared, needless = ran.stdout.splitlines()
+    # It is forked.
+    assert threads == "1"
+    # What reads the settings, which each does for itself.
+    assert not_shared == "tomllib"
+    assert needless == ""
