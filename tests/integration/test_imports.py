@@ -13,7 +13,6 @@ from tests.e2e.stack import PROJECT
 
 _SIMULATE = """
 import sys
-from pathlib import Path
 from qdispatch.model import ProgramFormat, ResultType
 from tasks import simulators
 from tasks.parse import parse
@@ -47,11 +46,11 @@ def test_an_engine_never_runs_what_its_sdk_draws_and_converts_with(
 
 
 _OF_PROCESSES = """
-import sys
-from pathlib import Path
+import os, sys
 from app.forked import share
 from app.up import SHARED
 share(SHARED)
+print(len(os.listdir("/proc/self/task")))
 shared = set(sys.modules)
 import rpc.__main__, tasks.__main__, tasks.sweep
 mine = ("app", "qdispatch", "rpc", "tasks")
