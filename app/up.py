@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -86,6 +87,8 @@ def up(settings: Settings, *, flower: str | None, page: bool, run: str | None, l
         _check_free(settings.page.address, "page.address")
     migrate(settings)
     share(SHARED)
+    # Its helpers are to be forks of this process, whatever Python's default is.
+    multiprocessing.set_start_method("fork", force=True)
     honcho.manager.KILL_WAIT = _STOP_S + settings.jobs.stop_grace_s
     manager = Manager()
     manager._process_ctor = _Child
