@@ -13,7 +13,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -401,7 +400,12 @@ class Transaction(LifeStatements):
 
     def revision(self) -> str | None:
         """The schema's revision; None if the database was never migrated."""
-        return MigrationContext.configure(self._connection).get_current_revision()
+        # Alembic would say the same; but every process of the service asks this, and
+        # one needs Alembic.
+        if not sa.inspect(self._connection).has_table("alembic_version"):
+            return None
+        found = self._connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        return None if found is None else str(found)
 
 
 def _active() -> sa.ColumnElement[bool]:

@@ -28,6 +28,9 @@ _ROTATIONS: Final = frozenset({"rx", "ry", "rz"})
 class CirqSimulator:
     """Circuits through qsimcirq, or through cirq.Simulator for double precision."""
 
+    #: To draw with.
+    postponed = ("matplotlib", "mpl_toolkits")
+
     def __init__(self) -> None:
         # Imported once, before the engines are forked off.
         import cirq

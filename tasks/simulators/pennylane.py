@@ -29,6 +29,9 @@ _NATIVE: Final = {
 class PennyLaneSimulator:
     """Circuits on the device lightning.qubit, in double precision."""
 
+    #: To draw with, and to convert circuits to, where they are installed.
+    postponed = ("matplotlib", "mpl_toolkits", "cirq")
+
     def __init__(self) -> None:
         # Imported once, before the engines are forked off.
         import pennylane

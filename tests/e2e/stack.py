@@ -151,11 +151,14 @@ class Stack:
     def start_worker(
         self, target: str, *, name: str | None = None, concurrency: int | None = None
     ) -> None:
-        """Starts a worker of a target, as an operator would."""
-        options = ["-n", f"{name}@%h"] if name else []
+        """Starts a worker of a target, as an operator would.
+
+        One with a name of its own is started by Celery's own command, which does the same.
+        """
+        command = ["celery", "-A", "tasks", "worker", "-n", f"{name}@%h"] if name else ["tasks"]
+        options = ["-Q", target, "-l", "INFO"]
         if concurrency is not None:
             options += ["-c", str(concurrency)]
-        command = ["celery", "-A", "tasks", "worker", "-Q", target, "-l", "INFO"]
         self.launch(name or target, *command, *options)
 
     def stop_part(self, name: str) -> None:
