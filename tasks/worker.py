@@ -126,7 +126,7 @@ def _reserve(wanted: int, worker: str) -> None:
         reserve(
             settings.data_dir / "machine",
             wanted=wanted,
-            most=settings.machine.max_simulations,
+            most=settings.max_simulations,
             worker=worker,
         )
     )
