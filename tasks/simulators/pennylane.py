@@ -87,7 +87,12 @@ class _Evolver:
         wires = range(n_qubits - 1, -1, -1)
         for step in _steps(gates, n_qubits):
             _apply(vector, step, [wires[qubit] for qubit in step.qubits])
-        final = np.empty(1 << n_qubits, dtype=np.complex128)
+        # NumPy asks for huge pages, for which Linux may have to tidy up: up to five times
+        # the time for these.
+        amplitudes = self.library.allocate_aligned_array(
+            1 << n_qubits, np.dtype(np.complex128), False
+        )
+        final: State = np.asarray(amplitudes)
         vector.getState(final)
         return final
 
