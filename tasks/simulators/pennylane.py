@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final
@@ -16,6 +15,7 @@ from tasks.simulators.amplitudes import State
 from tasks.simulators.fusion import Fused, Step, fuse
 from tasks.simulators.matrices import matrix
 from tasks.simulators.results import dress
+from tasks.simulators.statevector import Built
 
 #: Neutral name -> name in lightning, for gates that are the same up to a global phase.
 _NATIVE: Final = {
@@ -61,12 +61,11 @@ class PennyLaneSimulator:
 
     def simulate(self, circuit: Circuit, request: Request) -> Simulation:
         """Runs a circuit once; see `tasks.simulators.Simulator`."""
-        evolver = _Evolver(self._library)
+        evolver = _Evolver(self._library, circuit.n_qubits)
         raw = statevector.run(evolver, circuit, request)
         return Simulation(results=dress(circuit, request, raw), method="statevector")
 
 
-@dataclass(frozen=True, slots=True)
 class _Evolver:
     """Gates on lightning's own state vector.
 
@@ -74,30 +73,31 @@ class _Evolver:
     lightning has no threads of its own for gates.
     """
 
-    library: Any
-    state_bytes_per_amplitude: int = 16
-    peak_bytes_per_amplitude: int = 32
-    resume_bytes_per_amplitude: int = 48
+    state_bytes_per_amplitude: Final = 16
+    peak_bytes_per_amplitude: Final = 32
+    resume_bytes_per_amplitude: Final = 48
+
+    def __init__(self, library: Any, n_qubits: int) -> None:
+        self._library = library
+        self._steps = Built(lambda gates: _steps(gates, n_qubits))
 
     def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
-        vector = self.library.StateVectorC128(n_qubits)
+        vector = self._library.StateVectorC128(n_qubits)
         if state is not None:
             vector.updateData(np.ascontiguousarray(state, dtype=np.complex128))
         # The highest wire is PennyLane's least significant bit.
         wires = range(n_qubits - 1, -1, -1)
-        for step in _steps(gates, n_qubits):
+        for step in self._steps.of(gates):
             _apply(vector, step, [wires[qubit] for qubit in step.qubits])
         # NumPy asks for huge pages, for which Linux may have to tidy up: up to five times
         # the time for these.
-        amplitudes = self.library.allocate_aligned_array(
-            1 << n_qubits, np.dtype(np.complex128), False
-        )
-        final: State = np.asarray(amplitudes)
+        size = 1 << n_qubits
+        final: State = self._library.allocate_aligned_array(size, np.dtype(np.complex128), False)
         vector.getState(final)
         return final
 
 
-def _steps(gates: Sequence[Gate], n_qubits: int) -> Iterable[Step]:
+def _steps(gates: Sequence[Gate], n_qubits: int) -> Sequence[Step]:
     moving = [gate for gate in gates if gate.name != "id"]
     if n_qubits < _FUSED_FROM:
         return moving
