@@ -7,14 +7,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.circuit import GATES, Gate
 from tasks.simulators.fusion import Fused, Step, fuse
 from tasks.simulators.matrices import matrix
 
-N_QUBITS = 4
+N_QUBITS = 3
 
 ANGLES = st.floats(-4 * math.pi, 4 * math.pi)
 
@@ -48,6 +48,7 @@ def costs(single: float, pair: float, step: Step) -> float:
 
 
 @pytest.mark.parametrize("pair", [0.5, 3.5, 99.0], ids=["always", "where-it-pays", "never"])
+@settings(max_examples=40)
 @given(gates=st.lists(any_gate(), max_size=15))
 def test_the_whole_is_the_same(pair: float, gates: list[Gate]) -> None:
     steps = fuse(gates, lambda step: costs(0.9, pair, step))
