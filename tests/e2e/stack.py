@@ -49,6 +49,7 @@ max_simulations = 4
 [targets.aer]
 simulator = "aer"
 concurrency = 2
+threads = 1
 max_qubits = 200
 memory_limit = "2GiB"
 time_limit_s = 120.0
@@ -56,12 +57,14 @@ time_limit_s = 120.0
 [targets.cirq]
 simulator = "cirq"
 concurrency = 1
+threads = 1
 max_qubits = 30
 memory_limit = "2GiB"
 
 [targets.pennylane]
 simulator = "pennylane"
 concurrency = 1
+threads = 1
 max_qubits = 30
 memory_limit = "2GiB"
 """
