@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from qdispatch.model import ErrorKind
 from tasks.circuit import Circuit, Gate
-from tasks.simulators import Request, Simulation, SimulationError, statevector
+from tasks.simulators import Request, Simulation, SimulationError, stabilizer, statevector
 from tasks.simulators.amplitudes import State
 from tasks.simulators.matrices import matrix
-from tasks.simulators.results import dress
+from tasks.simulators.methods import choose
+from tasks.simulators.results import check, dress
 from tasks.simulators.statevector import Built
 
 #: Neutral name -> name in cirq, for gates that are the same up to a global phase.
@@ -35,14 +37,16 @@ class CirqSimulator:
         # Imported once, before the engines are forked off.
         import cirq
         import qsimcirq
+        import stim  # noqa: F401
 
         self._cirq = cirq
         self._qsimcirq = qsimcirq
 
     @property
     def version(self) -> str:
-        """Name and version of both."""
-        return f"qsimcirq {version('qsimcirq')}, cirq-core {version('cirq-core')}"
+        """Names and versions of all that may run a circuit."""
+        names = ("qsimcirq", "cirq-core", "stim")
+        return ", ".join(f"{name} {version(name)}" for name in names)
 
     def simulate(self, circuit: Circuit, request: Request) -> Simulation:
         """Runs a circuit once; see `tasks.simulators.Simulator`."""
@@ -52,6 +56,7 @@ class CirqSimulator:
                 ErrorKind.UNSUPPORTED,
                 f'extra: "precision" must be "single" or "double", not {precision!r}',
             )
+        check(circuit, request)
         builder = _Builder(self._cirq, circuit.n_qubits)
         if precision == "double":
             evolver: _Evolver = _Evolver(builder, self._double(), 16, 88, 88)
@@ -59,8 +64,15 @@ class CirqSimulator:
         else:
             evolver = _Evolver(builder, self._single(request.threads), 8, 16, 24)
             method = "statevector (qsim)"
-        raw = statevector.run(evolver, circuit, request)
-        return Simulation(results=dress(circuit, request, raw), method=method)
+        vector_bytes = statevector.bytes_needed(evolver, circuit, request)
+        choice = choose(circuit, request, vector_bytes=vector_bytes)
+        if choice.clifford is not None:
+            method = choice.method
+            raw = stabilizer.run(choice.clifford, request)
+        else:
+            raw = statevector.run(evolver, circuit, request)
+        results = dress(circuit, request, raw)
+        return Simulation(results=results, method=method, method_reason=choice.reason)
 
     def _single(self, threads: int) -> Any:
         options = self._qsimcirq.QSimOptions(cpu_threads=threads, max_fused_gate_size=4)
@@ -95,8 +107,13 @@ class _Builder:
     def __init__(self, cirq: Any, n_qubits: int) -> None:
         self._cirq = cirq
         self._gates: dict[tuple[str, tuple[object, ...]], Any] = {}
-        self.qubits = list(cirq.LineQubit.range(n_qubits))
+        self._n_qubits = n_qubits
         self.built = Built(self._circuit)
+
+    @cached_property
+    def qubits(self) -> list[Any]:
+        """Made when a state vector is: a wide Clifford circuit needs none of them."""
+        return list(self._cirq.LineQubit.range(self._n_qubits))
 
     def _circuit(self, gates: Sequence[Gate]) -> Any:
         """Each gate goes into the earliest moment that it fits in."""
