@@ -135,6 +135,7 @@ class TargetSettings(_Section):
     concurrency: _Concurrency = 0
     threads: _Threads = 0
     max_qubits: PositiveInt = 32
+    max_unnamed_qubits: PositiveInt | None = None
     memory_limit: Annotated[ByteSize, Field(gt=0)] = ByteSize(4 * 2**30)
     time_limit_s: PositiveFloat = 600.0
     max_time_limit_s: PositiveFloat = 1500.0

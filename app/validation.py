@@ -104,6 +104,9 @@ def check_fit(spec: JobSpec, name: str, target: TargetSettings) -> None:
 def candidates(spec: JobSpec, targets: Mapping[str, TargetSettings]) -> list[str]:
     """Names of the targets that this job may run on, never none.
 
+    Of those that fit a job without a target, only those are named that want jobs
+    of its width (`max_unnamed_qubits`), if there are any.
+
     Raises:
         UnknownTargetError: It names a target that does not exist.
         InvalidJobError: It fits none.
@@ -128,7 +131,12 @@ def candidates(spec: JobSpec, targets: Mapping[str, TargetSettings]) -> list[str
             fitting.append(name)
     if not fitting and refusal is not None:
         raise refusal
-    return fitting
+    return [name for name in fitting if _wants(targets[name], spec)] or fitting
+
+
+def _wants(target: TargetSettings, spec: JobSpec) -> bool:
+    most = target.max_unnamed_qubits
+    return most is None or spec.n_qubits <= most
 
 
 def check_filter(wanted: JobFilter) -> None:

@@ -16,36 +16,21 @@ from qdispatch.model import ErrorKind, PauliSum
 from tasks.binding import Sweep
 from tasks.circuit import Circuit, Gate
 from tasks.points import one_by_one
-from tasks.simulators import Request, Simulation, SimulationError, statevector
+from tasks.simulators import Request, Simulation, SimulationError, stabilizer, statevector
 from tasks.simulators.aer_circuit import (
     AerCircuit,
     Setup,
     branching_pays,
     is_native,
     reached,
-    splits,
 )
-from tasks.simulators.aer_methods import (
-    SMALL,
-    STABILIZER,
-    STATEVECTOR,
-    choose,
-    statevector_bytes,
-)
+from tasks.simulators.aer_methods import choose, statevector_bytes
 from tasks.simulators.aer_sweep import runs_together, simulate_together
 from tasks.simulators.aer_ways import Ways
 from tasks.simulators.amplitudes import State
-from tasks.simulators.clifford import entropy
 from tasks.simulators.memory import fits
-from tasks.simulators.outcomes import (
-    CUTOFF,
-    MAX_OUTCOMES,
-    check_outcomes,
-    listed,
-    measured,
-    measured_qubits,
-    pack,
-)
+from tasks.simulators.methods import SMALL, STATEVECTOR, splits
+from tasks.simulators.outcomes import MAX_OUTCOMES, listed, measured, measured_qubits
 from tasks.simulators.results import (
     Raw,
     check,
@@ -61,9 +46,6 @@ from tasks.simulators.results import (
 from tasks.simulators.shots import from_hex
 from tasks.simulators.squares import squares
 from tasks.simulators.values import Pauli, Sums, Values, constant, paulis, static_values, sums
-
-#: How many measured qubits Aer's stabilizer lists the probabilities of.
-_STABILIZER_WIDTH: Final = 64
 
 #: Aer's matrix product state computes all 2**k probabilities of k qubits.
 _MPS_WIDTH: Final = MAX_OUTCOMES.bit_length() - 1
@@ -81,12 +63,14 @@ class AerSimulator:
 
     def __init__(self) -> None:
         # Imported once, before the engines are forked off.
+        import stim  # noqa: F401
+
         self._ways = Ways.found()
 
     @cached_property
     def version(self) -> str:
-        """Name and version."""
-        return f"qiskit-aer {version('qiskit-aer')}"
+        """Name and version, of stim as well."""
+        return f"qiskit-aer {version('qiskit-aer')}, stim {version('stim')}"
 
     def simulate(self, circuit: Circuit, request: Request) -> Simulation:
         """Runs a circuit once; see `tasks.simulators.Simulator`."""
@@ -125,7 +109,10 @@ class _Run:
         self._request = request
         sampled = request.shots > 0 and not wants_values(request)
         self.native = circuit.terminal is not None or (sampled and is_native(circuit))
-        self.method = choose(circuit, request, native=self.native)
+        choice = choose(circuit, request, native=self.native)
+        self._clifford = choice.clifford
+        self._reason = choice.reason
+        self.method = choice.method
         if self.native and self.method == STATEVECTOR and circuit.terminal is None:
             self.native = not self._branches_are_better()
 
@@ -177,10 +164,16 @@ class _Run:
         circuit = self._circuit
         if phase != circuit.global_phase:
             circuit = circuit.bound(circuit.ops, phase)
-        return Simulation(results=dress(circuit, self._request, raw), method=self.method)
+        return Simulation(
+            results=dress(circuit, self._request, raw),
+            method=self.method,
+            method_reason=self._reason,
+        )
 
     def raw(self) -> Raw:
         """Everything that is asked for."""
+        if self._clifford is not None:
+            return stabilizer.run(self._clifford, self._request)
         if not self.native:
             return statevector.run(_Evolver(self), self._circuit, self._request)
         if self._circuit.terminal is not None:
@@ -284,7 +277,7 @@ class _Run:
         quasi = None
         if "quasi" in saved:
             terminal = self._circuit.terminal or {}
-            quasi = _quasi(saved["quasi"], terminal, self._circuit.n_clbits)
+            quasi = listed(np.asarray(saved["quasi"]), terminal, self._circuit.n_clbits)
         return replace(raw, quasi=quasi, state=state, values=values)
 
     def _values(self, saved: Mapping[str, Any], seed: int | None) -> Values:
@@ -370,17 +363,14 @@ class _Run:
         if self.method == STATEVECTOR:
             made.save_probabilities(qubits, "quasi", listed=False)
             return
-        width = _STABILIZER_WIDTH if self.method == STABILIZER else _MPS_WIDTH
-        if len(qubits) > width:
+        if len(qubits) > _MPS_WIDTH:
             raise SimulationError(
                 ErrorKind.UNSUPPORTED,
-                f"{self.method} gives the exact probabilities of up to {width} measured qubits,"
-                f" not of {len(qubits)}. Measure fewer qubits, or ask for shots",
+                f"{self.method} gives the exact probabilities of up to {_MPS_WIDTH} measured"
+                f" qubits, not of {len(qubits)}. Measure fewer qubits, or ask for shots",
             )
-        if self.method == STABILIZER:
-            check_outcomes(1 << entropy(self._circuit))
-        # As a dict, Aer would drop probabilities around 1e-9 of a product state.
-        made.save_probabilities(qubits, "quasi", listed=self.method == STABILIZER)
+        # As a dict, Aer would drop probabilities around 1e-9.
+        made.save_probabilities(qubits, "quasi", listed=False)
 
     def _hashed_seed(self) -> int:
         # Aer takes 63 bits.
@@ -394,19 +384,3 @@ def _value(number: int) -> str:
 
 def _counts(data: Mapping[str, Any], n_clbits: int) -> dict[str, int]:
     return {f"{int(key, 16):0{n_clbits}b}": times for key, times in data["counts"].items()}
-
-
-def _quasi(found: Any, terminal: Mapping[int, int], n_clbits: int) -> dict[str, float]:
-    """Probabilities of the measured qubits, as an array or a dict, to outcomes."""
-    if not isinstance(found, Mapping):
-        return listed(np.asarray(found), terminal, n_clbits)
-    places = pack(terminal, n_clbits)
-    quasi = {}
-    for key, probability in found.items():
-        if probability > CUTOFF:
-            index = int(key, 16) if isinstance(key, str) else key
-            letters = ["0"] * n_clbits
-            for clbit, place in places.items():
-                letters[n_clbits - 1 - clbit] = str((index >> place) & 1)
-            quasi["".join(letters)] = probability
-    return quasi

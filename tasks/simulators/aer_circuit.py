@@ -20,10 +20,9 @@ from tasks.circuit import (
     Reset,
 )
 from tasks.simulators import SimulationError
-from tasks.simulators.aer_methods import MPS, STABILIZER
 from tasks.simulators.amplitudes import State
 from tasks.simulators.clifford import Cliffords
-from tasks.simulators.trajectories import split_terminal
+from tasks.simulators.methods import MPS, STABILIZER, splits
 from tasks.simulators.values import Pauli
 
 #: Gates that a method has no name for; they go in as matrices.
@@ -158,21 +157,6 @@ def reached(circuit: Circuit) -> set[int]:
         if not found.isdisjoint(gate.qubits):
             found.update(gate.qubits)
     return found
-
-
-def splits(circuit: Circuit) -> int:
-    """Measurements and resets in mid-circuit, both arms of a branch counted."""
-    return _splits(split_terminal(circuit.ops)[0])
-
-
-def _splits(ops: Iterable[Op]) -> int:
-    number = 0
-    for op in ops:
-        if isinstance(op, Measure | Reset):
-            number += 1
-        elif isinstance(op, Branch):
-            number += _splits(op.then) + _splits(op.otherwise)
-    return number
 
 
 def _is_native(op: Op) -> bool:

@@ -9,10 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from qdispatch.model import ErrorKind
 from tasks.circuit import Branch, Circuit, Gate, Loop, Op
 from tasks.simulators import Request, SimulationError, bonds, memory
-from tasks.simulators.clifford import Cliffords, entropy
+from tasks.simulators.clifford import Cliffords
+from tasks.simulators.methods import (
+    ASKED,
+    CLIFFORD,
+    FASTEST,
+    MPS,
+    OF_STATE,
+    STABILIZER,
+    STATEVECTOR,
+    Choice,
+    asked,
+    corrects,
+    is_small,
+    no_stabilizer,
+    refuse_unless_vector,
+)
 from tasks.simulators.outcomes import outcome_bytes, outcome_width
 from tasks.simulators.results import (
     fewer_outcomes,
@@ -24,90 +38,103 @@ from tasks.simulators.results import (
     wants_variances,
 )
 from tasks.simulators.shots import shot_bytes
-
-STATEVECTOR: Final = "statevector"
-STABILIZER: Final = "stabilizer"
-MPS: Final = "matrix_product_state"
-_NAMES: Final = (STATEVECTOR, STABILIZER, MPS)
+from tasks.simulators.stabilizer_circuit import NotStabilizerError, convert
 
 _ANOTHER: Final = f"{memory.FEWER_QUBITS}, or another method"
 
-#: Up to this many qubits a state vector is at its fastest.
-SMALL: Final = 16
+#: log2 of the bonds up to which a matrix product state is quick.
+_FEW_BOND_BITS: Final = 4
+
+#: What a sample of one qubit takes, in gates on one amplitude of a state vector.
+_GATES_OF_A_SAMPLE: Final = 5_000
+
+_BY_VECTOR: Final = (
+    "with measurements in mid-circuit, exact results, expval, loops and conditions on more than"
+    " equality need a state vector"
+)
 
 
-def choose(circuit: Circuit, request: Request, *, native: bool) -> str:
+def choose(circuit: Circuit, request: Request, *, native: bool) -> Choice:
     """The method that a circuit runs with.
 
     Args:
         circuit: What is to run.
         request: Its option "method" decides; "automatic" or nothing leaves it to us.
-        native: Whether Aer runs the circuit as a whole; if not, it is a
-            state vector.
+        native: Whether Aer runs the circuit as a whole; if not, it is a state
+            vector, or a stabilizer state by stim.
 
     Raises:
         SimulationError: OUT_OF_MEMORY if no method fits, UNSUPPORTED if the
             one that was asked for cannot run the circuit.
     """
-    wanted = request.options.get("method", "automatic")
-    if wanted not in (*_NAMES, "automatic"):
-        raise SimulationError(
-            ErrorKind.UNSUPPORTED,
-            f'extra: "method" must be one of automatic, {", ".join(_NAMES)}, not {wanted!r}',
-        )
-    if not native:
-        return _as_vector(
-            circuit,
-            request,
-            wanted,
-            "with measurements in mid-circuit, exact results, expval, loops and conditions on more"
-            " than equality need a state vector",
-        )
+    wanted = asked(request, (STATEVECTOR, STABILIZER, MPS))
     if wants_state(request):
-        return _as_vector(
-            circuit, request, wanted, "statevector and probabilities come from a state vector"
-        )
-    if wanted == "automatic":
-        return _automatic(circuit, request)
+        refuse_unless_vector(wanted, OF_STATE)
+        return _as_vector(circuit, request, ASKED if wanted == STATEVECTOR else OF_STATE)
+    if wanted == STATEVECTOR:
+        return _as_vector(circuit, request, ASKED, _ANOTHER)
+    if wanted == MPS:
+        return _as_product(circuit, request, native=native)
     if wanted == STABILIZER:
-        _check_clifford(circuit)
-        _check_outcomes(circuit, request)
-    elif wanted == STATEVECTOR:
-        need = statevector_bytes(circuit, request)
-        what = f"a state vector of {circuit.n_qubits} qubits"
-        memory.check(need, request.memory_limit_bytes, what, _advice(circuit, request, _ANOTHER))
-    else:
-        need = _product_bytes(circuit, request)
-        what = f"a matrix product state of {circuit.n_qubits} qubits"
-        memory.check(need, request.memory_limit_bytes, what, _advice(circuit, request, _ANOTHER))
-    return str(wanted)
+        return _as_stabilizer(circuit, request, ASKED, native=native)
+    return _automatic(circuit, request, native=native)
 
 
-def _as_vector(circuit: Circuit, request: Request, wanted: object, reason: str) -> str:
-    if wanted in (STABILIZER, MPS):
-        raise SimulationError(
-            ErrorKind.UNSUPPORTED,
-            f"{wanted} cannot run this as asked: {reason}. Leave the method out",
-        )
+def _as_vector(
+    circuit: Circuit, request: Request, reason: str, otherwise: str = memory.FEWER_QUBITS
+) -> Choice:
     need = statevector_bytes(circuit, request)
     what = f"a state vector of {circuit.n_qubits} qubits"
-    memory.check(need, request.memory_limit_bytes, what, _advice(circuit, request))
-    return STATEVECTOR
+    memory.check(need, request.memory_limit_bytes, what, _advice(circuit, request, otherwise))
+    return Choice(method=STATEVECTOR, reason=reason)
 
 
-def _automatic(circuit: Circuit, request: Request) -> str:
+def _as_product(circuit: Circuit, request: Request, *, native: bool) -> Choice:
+    if not native:
+        refuse_unless_vector(MPS, _BY_VECTOR)
+    need = _product_bytes(circuit, request)
+    what = f"a matrix product state of {circuit.n_qubits} qubits"
+    memory.check(need, request.memory_limit_bytes, what, _advice(circuit, request, _ANOTHER))
+    return Choice(method=MPS, reason=ASKED)
+
+
+def _as_stabilizer(circuit: Circuit, request: Request, reason: str, *, native: bool) -> Choice:
+    """By stim, or by Aer's own stabilizers where only these know the conditions."""
+    try:
+        return Choice(
+            method=STABILIZER, reason=reason, clifford=convert(circuit, corrects=corrects(request))
+        )
+    except NotStabilizerError as error:
+        cliffords = Cliffords()
+        gates = all_gates(circuit.ops)
+        if error.is_gate or not native or any(cliffords.rewrite(each) is None for each in gates):
+            raise no_stabilizer(error) from error
+        _check_tableau(circuit, request)
+        return Choice(method=STABILIZER, reason=f"{reason}; by Aer, since {error}")
+
+
+def _automatic(circuit: Circuit, request: Request, *, native: bool) -> Choice:
     limit = request.memory_limit_bytes
     vector = statevector_bytes(circuit, request)
-    if circuit.n_qubits <= SMALL and memory.fits(vector, limit):
-        return STATEVECTOR
-    if Cliffords().takes(all_gates(circuit.ops)):
-        _check_outcomes(circuit, request)
-        return STABILIZER
-    if memory.fits(vector, limit):
-        return STATEVECTOR
+    if is_small(circuit, request, vector):
+        return Choice(method=STATEVECTOR, reason=FASTEST)
+    try:
+        return _as_stabilizer(circuit, request, CLIFFORD, native=native)
+    except SimulationError as error:
+        if not isinstance(error.__cause__, NotStabilizerError):
+            raise
+        why = str(error.__cause__)
+    if not native:
+        return _as_vector(circuit, request, f"{why}, and {_BY_VECTOR}")
     product = _product_bytes(circuit, request)
+    if memory.fits(vector, limit):
+        if memory.fits(product, limit) and _product_is_faster(circuit, request):
+            reason = f"{why}, and there is so little entanglement that it is fastest"
+            return Choice(method=MPS, reason=reason)
+        return Choice(method=STATEVECTOR, reason=f"{why}, and a state vector fits")
     if memory.fits(product, limit):
-        return MPS
+        reason = f"{why}, and a state vector would take {memory.text(vector)}"
+        return Choice(method=MPS, reason=reason)
     raise memory.refusal(
         f"about {memory.text(vector)} as a state vector of {circuit.n_qubits} qubits, or up to"
         f" {memory.text(product)} as a matrix product state",
@@ -116,15 +143,20 @@ def _automatic(circuit: Circuit, request: Request) -> str:
     )
 
 
-def _check_clifford(circuit: Circuit) -> None:
-    cliffords = Cliffords()
-    for gate in all_gates(circuit.ops):
-        if cliffords.rewrite(gate) is None:
-            angles = f"({', '.join(f'{angle:g}' for angle in gate.params)})" if gate.params else ""
-            raise SimulationError(
-                ErrorKind.UNSUPPORTED,
-                f"stabilizer cannot run {gate.name}{angles}: it is not a Clifford gate",
-            )
+def _product_is_faster(circuit: Circuit, request: Request) -> bool:
+    """Whether a matrix product state is quicker than a state vector that fits.
+
+    Measured for chains and brickwork of 22 to 60 qubits: a sample takes up to 5 us
+    for each qubit while bonds are at most 16, a gate of a state vector at
+    least 1 ns for each amplitude.
+    """
+    if not request.shots:
+        return False
+    gates = list(all_gates(circuit.ops))
+    sampling = _GATES_OF_A_SAMPLE * request.shots * circuit.n_qubits
+    if sampling >= len(gates) << circuit.n_qubits:
+        return False
+    return max(bonds.bits(circuit.n_qubits, gates), default=0) <= _FEW_BOND_BITS
 
 
 def statevector_bytes(circuit: Circuit, request: Request) -> int:
@@ -150,11 +182,11 @@ def _advice(circuit: Circuit, request: Request, otherwise: str = memory.FEWER_QU
     return otherwise if memory.fits(alone, request.memory_limit_bytes) else fewer_outcomes(request)
 
 
-def _outcomes(circuit: Circuit, request: Request, width: int | None = None) -> int:
+def _outcomes(circuit: Circuit, request: Request) -> int:
     """What Aer samples, a bit for each measured one and bookkeeping, and its outcomes."""
     if not wants_measurements(request):
         return 0
-    width = outcome_width(circuit) if width is None else width
+    width = outcome_width(circuit)
     sample = request.shots * (64 + max(circuit.n_qubits, circuit.n_clbits) // 8)
     if wants_shots(request):
         # Each is a string of hexadecimal digits as well, here and in Aer.
@@ -164,19 +196,11 @@ def _outcomes(circuit: Circuit, request: Request, width: int | None = None) -> i
     return sample + outcome_bytes(width, circuit.n_clbits, request.shots)
 
 
-def _check_outcomes(circuit: Circuit, request: Request) -> None:
-    """Holds a stabilizer run's memory against the limit.
-
-    Its tableau is small, but outcomes are as wide as it likes. How many there
-    can be is worked out only if there may be too many.
-    """
-    # 2n rows of 2n bits, each of them a byte where the entropy is worked out, twice.
-    tableau = 8 * circuit.n_qubits**2
+def _check_tableau(circuit: Circuit, request: Request) -> None:
+    """Holds a run of Aer's own stabilizers against the limit, with its outcomes."""
+    # 2n rows of 2n bits.
+    tableau = circuit.n_qubits**2
     outcomes = _outcomes(circuit, request)
-    if circuit.terminal is not None and not memory.fits(
-        tableau + outcomes, request.memory_limit_bytes
-    ):
-        outcomes = _outcomes(circuit, request, entropy(circuit))
     what = f"a stabilizer state of {circuit.n_qubits} qubits and its outcomes"
     advice = fewer_outcomes(request) if outcomes > tableau else memory.FEWER_QUBITS
     memory.check(tableau + outcomes, request.memory_limit_bytes, what, advice)

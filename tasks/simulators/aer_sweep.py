@@ -21,7 +21,8 @@ from tasks.points import at_point, point_seed
 from tasks.simulators import Request, Simulation, SimulationError, memory
 from tasks.simulators.aer_circuit import Setup
 from tasks.simulators.aer_core import Column, CoreAer, Point
-from tasks.simulators.aer_methods import SMALL, STATEVECTOR, statevector_bytes
+from tasks.simulators.aer_methods import statevector_bytes
+from tasks.simulators.methods import SMALL, STATEVECTOR
 
 #: What the states and outcomes of the points of one run may take, in bytes.
 _TOGETHER_BYTES: Final = 2**26

@@ -20,6 +20,8 @@ _SITE_BYTES: Final = 2 * 16
 #: What a decomposition takes beside the tensors it works on.
 _OVERHEAD: Final = 4
 
+_MOST_BITS: Final = 64
+
 
 def bits(n_qubits: int, gates: Iterable[Gate]) -> list[int]:
     """Upper bound of log2 of the bond dimension at each cut.
@@ -29,6 +31,7 @@ def bits(n_qubits: int, gates: Iterable[Gate]) -> list[int]:
 
     Returns:
         n_qubits - 1 numbers; number k is of the cut between qubits k and k + 1.
+        They end at 64, which no memory holds.
     """
     change = np.zeros(n_qubits + 1, dtype=np.int64)
     for gate in gates:
@@ -37,7 +40,8 @@ def bits(n_qubits: int, gates: Iterable[Gate]) -> list[int]:
             change[min(gate.qubits)] += rank_bits
             change[max(gate.qubits)] -= rank_bits
     grown = np.cumsum(change)[: n_qubits - 1].tolist()
-    return [min(grown[cut], cut + 1, n_qubits - 1 - cut) for cut in range(n_qubits - 1)]
+    most = (min(grown[cut], cut + 1, n_qubits - 1 - cut, _MOST_BITS) for cut in range(n_qubits - 1))
+    return list(most)
 
 
 def memory_bytes(n_qubits: int, gates: Iterable[Gate]) -> int:

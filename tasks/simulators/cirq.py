@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -10,11 +11,12 @@ import numpy as np
 
 from qdispatch.model import ErrorKind
 from tasks.circuit import Circuit, Gate
-from tasks.simulators import Request, Simulation, SimulationError, statevector
+from tasks.simulators import Request, Simulation, SimulationError, stabilizer, statevector
 from tasks.simulators.amplitudes import State
 from tasks.simulators.matrices import matrix
+from tasks.simulators.methods import choose
 from tasks.simulators.qsim import Qsim, moments
-from tasks.simulators.results import dress
+from tasks.simulators.results import check, dress
 from tasks.simulators.statevector import Built
 from tasks.simulators.threads import threads_for
 
@@ -36,14 +38,16 @@ class CirqSimulator:
         # Imported once, before the engines are forked off.
         import cirq
         import qsimcirq
+        import stim  # noqa: F401
 
         self._cirq = cirq
         self._qsimcirq = qsimcirq
 
     @property
     def version(self) -> str:
-        """Name and version of both."""
-        return f"qsimcirq {version('qsimcirq')}, cirq-core {version('cirq-core')}"
+        """Names and versions of all that may run a circuit."""
+        names = ("qsimcirq", "cirq-core", "stim")
+        return ", ".join(f"{name} {version(name)}" for name in names)
 
     def simulate(self, circuit: Circuit, request: Request) -> Simulation:
         """Runs a circuit once; see `tasks.simulators.Simulator`."""
@@ -53,6 +57,7 @@ class CirqSimulator:
                 ErrorKind.UNSUPPORTED,
                 f'extra: "precision" must be "single" or "double", not {precision!r}',
             )
+        check(circuit, request)
         if precision == "double":
             evolver: _Single | _Double = _Double(_Builder(self._cirq, circuit.n_qubits))
             method = "statevector (cirq)"
@@ -60,8 +65,15 @@ class CirqSimulator:
             threads = threads_for(circuit.n_qubits, request.threads)
             evolver = _Single(Qsim(self._qsimcirq.qsim, circuit.n_qubits, threads))
             method = "statevector (qsim)"
-        raw = statevector.run(evolver, circuit, request)
-        return Simulation(results=dress(circuit, request, raw), method=method)
+        vector_bytes = statevector.bytes_needed(evolver, circuit, request)
+        choice = choose(circuit, request, vector_bytes=vector_bytes)
+        if choice.clifford is not None:
+            method = choice.method
+            raw = stabilizer.run(choice.clifford, request)
+        else:
+            raw = statevector.run(evolver, circuit, request)
+        results = dress(circuit, request, raw)
+        return Simulation(results=results, method=method, method_reason=choice.reason)
 
 
 class _Single:
@@ -107,8 +119,13 @@ class _Builder:
     def __init__(self, cirq: Any, n_qubits: int) -> None:
         self.cirq = cirq
         self._gates: dict[tuple[str, tuple[object, ...]], Any] = {}
-        self.qubits = list(cirq.LineQubit.range(n_qubits))
+        self._n_qubits = n_qubits
         self.built = Built(self._circuit)
+
+    @cached_property
+    def qubits(self) -> list[Any]:
+        """Made when a state vector is: a wide Clifford circuit needs none of them."""
+        return list(self.cirq.LineQubit.range(self._n_qubits))
 
     def _circuit(self, gates: Sequence[Gate]) -> Any:
         """Each gate goes into the earliest moment that it fits in."""
@@ -116,7 +133,7 @@ class _Builder:
             self.cirq.Moment(
                 self._gate(gate)(*(self.qubits[qubit] for qubit in gate.qubits)) for gate in moment
             )
-            for moment in moments(gates, len(self.qubits))
+            for moment in moments(gates, self._n_qubits)
         )
 
     def _gate(self, gate: Gate) -> Any:

@@ -11,11 +11,15 @@ from tasks.simulators import SimulationError
 #: The usual way out.
 FEWER_QUBITS: Final = "Use fewer qubits"
 
+_MOST_BITS: Final = 80
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
-def text(n_bytes: float) -> str:
+def text(n_bytes: int) -> str:
     """A number of bytes for a person, such as "256.0 GiB"."""
+    if n_bytes.bit_length() > _MOST_BITS:
+        # No float holds it, and nobody reads its digits.
+        return f"2^{n_bytes.bit_length() - 1} bytes"
     size = float(n_bytes)
     unit = 0
     while size >= 1024 and unit < len(_UNITS) - 1:

@@ -10,11 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from tasks.circuit import Circuit, Gate
-from tasks.simulators import Request, Simulation, statevector
+from tasks.simulators import Request, Simulation, stabilizer, statevector
 from tasks.simulators.amplitudes import State
 from tasks.simulators.fusion import Fused, Step, fuse
 from tasks.simulators.matrices import matrix
-from tasks.simulators.results import dress
+from tasks.simulators.methods import choose
+from tasks.simulators.results import check, dress
 from tasks.simulators.statevector import Built
 
 #: Neutral name -> name in lightning, for gates that are the same up to a global phase.
@@ -50,20 +51,28 @@ class PennyLaneSimulator:
     def __init__(self) -> None:
         # Imported once, before the engines are forked off.
         import pennylane  # noqa: F401
+        import stim  # noqa: F401
 
         self._library: Any = import_module("pennylane_lightning.lightning_qubit_ops")
 
     @property
     def version(self) -> str:
-        """Name and version of both."""
-        lightning = version("pennylane-lightning")
-        return f"pennylane-lightning {lightning}, pennylane {version('pennylane')}"
+        """Names and versions of all that may run a circuit."""
+        names = ("pennylane-lightning", "pennylane", "stim")
+        return ", ".join(f"{name} {version(name)}" for name in names)
 
     def simulate(self, circuit: Circuit, request: Request) -> Simulation:
         """Runs a circuit once; see `tasks.simulators.Simulator`."""
+        check(circuit, request)
         evolver = _Evolver(self._library, circuit.n_qubits)
-        raw = statevector.run(evolver, circuit, request)
-        return Simulation(results=dress(circuit, request, raw), method="statevector")
+        vector_bytes = statevector.bytes_needed(evolver, circuit, request)
+        choice = choose(circuit, request, vector_bytes=vector_bytes)
+        if choice.clifford is not None:
+            raw = stabilizer.run(choice.clifford, request)
+        else:
+            raw = statevector.run(evolver, circuit, request)
+        results = dress(circuit, request, raw)
+        return Simulation(results=results, method=choice.method, method_reason=choice.reason)
 
 
 class _Evolver:

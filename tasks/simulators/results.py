@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from qdispatch.arrays import Memory, Probabilities, Statevector
+from qdispatch.arrays import Memory, PackedOutcomes, Probabilities, Statevector
 from qdispatch.model import ErrorKind, Result, ResultType
 from tasks.circuit import Branch, Circuit, Loop, Measure, Op
 from tasks.simulators import Request, SimulationError, memory
@@ -202,7 +202,10 @@ def _counts(circuit: Circuit, _request: Request, raw: Raw) -> Result:
 
 def _quasi(circuit: Circuit, request: Request, raw: Raw) -> Result:
     quasi = raw.quasi
-    if quasi is None:
+    if quasi is None and isinstance(raw.counts, PackedOutcomes):
+        shares = [times / request.shots for times in raw.counts.numbers]
+        quasi = PackedOutcomes(raw.counts.packed, shares, circuit.n_clbits)
+    elif quasi is None:
         quasi = {key: times / request.shots for key, times in (raw.counts or {}).items()}
     return Result(type=ResultType.QUASI, n_bits=circuit.n_clbits, quasi=ordered(quasi))
 
@@ -243,6 +246,8 @@ _DRESSED: Final[Mapping[ResultType, Callable[[Circuit, Request, Raw], Result]]] 
 }
 
 
-def ordered(outcomes: Mapping[str, Any]) -> dict[str, Any]:
+def ordered(outcomes: Mapping[str, Any]) -> Mapping[str, Any]:
     """By ascending outcome."""
+    if isinstance(outcomes, PackedOutcomes):
+        return outcomes
     return dict(sorted(outcomes.items()))

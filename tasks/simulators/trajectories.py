@@ -314,19 +314,20 @@ def _touch(op: Op, qubits: set[int], clbits: set[int]) -> None:
     elif isinstance(op, Reset):
         qubits.add(op.qubit)
     elif isinstance(op, Store):
-        clbits.update(op.clbits, _read(op.value))
+        clbits.update(op.clbits, clbits_of(op.value))
     else:
-        clbits.update(_read(op.condition))
+        clbits.update(clbits_of(op.condition))
         inner = op.body if isinstance(op, Loop) else (*op.then, *op.otherwise)
         for each in inner:
             _touch(each, qubits, clbits)
 
 
-def _read(expression: Expression) -> set[int]:
+def clbits_of(expression: Expression) -> set[int]:
+    """The classical bits that an expression depends on."""
     if isinstance(expression, Bits):
         return set(expression.clbits)
     if isinstance(expression, Operation):
-        return {clbit for each in expression.operands for clbit in _read(each)}
+        return {clbit for each in expression.operands for clbit in clbits_of(each)}
     if isinstance(expression, Constant):
         return set()
     raise TypeError(expression)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdispatch import codec, results_codec
-from qdispatch.arrays import Memory, Probabilities, Statevector
+from qdispatch.arrays import Memory, PackedOutcomes, Probabilities, Statevector
 from qdispatch.errors import InvalidJobError
 from qdispatch.model import (
     CancelVerdict,
@@ -111,6 +111,7 @@ infos = st.builds(
     worker=text,
     error=st.none() | st.builds(JobError, kind=text, message=text),
     method=text,
+    method_reason=text,
     simulator_version=text,
     timings=st.builds(Timings, queued_s=st.none() | finite, saving_s=st.none() | finite),
     peak_memory_bytes=st.integers(0, 2**64 - 1),
@@ -226,6 +227,35 @@ def test_outcomes_are_sorted_and_wider_than_64_bits() -> None:
     message = results_codec.encode_result(result)
     assert message.quasi.outcomes.packed == b"\0" * 12 + b"\x01" + b"\x08" + b"\0" * 12
     assert list(results_codec.decode_result(message).quasi or {}) == [low, high]
+
+
+@pytest.mark.parametrize("n_bits", [17, 24, 70])
+def test_more_outcomes_than_are_packed_at_once(n_bits: int) -> None:
+    counts = {format(number, f"0{n_bits}b"): number + 1 for number in range(0, 60_000, 2)}
+    message = results_codec.encode_result(
+        Result(type=ResultType.COUNTS, n_bits=n_bits, counts=counts)
+    )
+    width = (n_bits + 7) // 8
+    assert message.counts.outcomes.packed == b"".join(
+        int(key, 2).to_bytes(width, "big") for key in counts
+    )
+    assert results_codec.decode_result(message).counts == counts
+
+
+def test_packed_outcomes_are_sent_as_they_are_and_read_as_a_mapping() -> None:
+    outcomes = PackedOutcomes(b"\0\1\1\0", [3, 4], 9)
+    assert outcomes == {"000000001": 3, "100000000": 4}
+    assert (len(outcomes), list(outcomes), outcomes["100000000"]) == (2, [*outcomes], 4)
+    result = Result(type=ResultType.COUNTS, n_bits=9, counts=outcomes)
+    assert results_codec.decode_result(results_codec.encode_result(result)).counts == outcomes
+
+
+@pytest.mark.parametrize(
+    ("packed", "numbers", "n_bits"), [(b"\0", [1, 2], 3), (b"\0", [1], 9), (b"", [], 0)]
+)
+def test_packed_outcomes_that_do_not_fit(packed: bytes, numbers: list[int], n_bits: int) -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        PackedOutcomes(packed, numbers, n_bits)
 
 
 def test_golden_memory() -> None:

@@ -105,6 +105,14 @@ def test_a_view_fits_80_columns_without_colour(view: str) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_the_method_is_shown_with_its_reason() -> None:
+    text = " ".join(drawn(terminal.job_view(samples.info())).split())
+    assert "method statevector: up to 16 qubits nothing is as fast" in text
+    page = html.job_html(samples.info(method="stabilizer", method_reason="all is <Clifford>"))
+    assert "stabilizer: all is &lt;Clifford&gt;" in page
+    assert words.method(samples.info(method_reason="")) == "statevector"
+
+
 def test_a_long_text_leaves_other_columns_their_room() -> None:
     table = terminal.listing("FILE", "STATUS", "RESULT", wrapped="RESULT")
     table.add_row("circuits/bell.qasm", "failed", "a word " * 20)

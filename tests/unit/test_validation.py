@@ -224,6 +224,15 @@ def test_without_a_target_all_that_fit_are_candidates(
     assert set(candidates(bell(target="", **change), TARGETS)) == fitting
 
 
+def test_a_wide_job_without_a_target_goes_where_wide_ones_are_wanted() -> None:
+    narrow = TARGETS | {"full": TargetSettings(simulator="b", max_qubits=50, max_unnamed_qubits=20)}
+    assert set(candidates(bell(target="", n_qubits=20), narrow)) == {"wide", "full", "old"}
+    assert candidates(bell(target="", n_qubits=21), narrow) == ["wide"]
+    # Nobody else gives quasi at that width; and who names it is not kept away.
+    assert candidates(bell(target="", n_qubits=21, result_types=(QUASI,)), narrow) == ["full"]
+    assert candidates(bell(target="full", n_qubits=21), narrow) == ["full"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
-from qdispatch.arrays import Memory, Probabilities, Statevector
+from qdispatch.arrays import (
+    Memory,
+    PackedOutcomes,
+    Probabilities,
+    Statevector,
+    pack_outcomes,
+    unpack_outcomes,
+)
 from qdispatch.codec import RESULT_TYPE, decode_job, member
 from qdispatch.model import JobInfo, Result, ResultType
 from qdispatch.v1 import qdispatch_pb2 as pb
 
+_Number = TypeVar("_Number", int, float)
 
-def _pack_outcomes(keys: Iterable[str], n_bits: int) -> pb.Outcomes:
-    width = (n_bits + 7) // 8
-    packed = b"".join(int(key or "0", 2).to_bytes(width, "big") for key in keys)
-    return pb.Outcomes(n_bits=n_bits, packed=packed)
+
+def _pack_outcomes(
+    message: pb.Outcomes, outcomes: Mapping[str, _Number], n_bits: int
+) -> Sequence[_Number]:
+    """Fills in some outcomes, ascending; returns the numbers that belong to them."""
+    message.n_bits = n_bits
+    if isinstance(outcomes, PackedOutcomes):
+        message.packed = outcomes.packed
+        numbers: Sequence[_Number] = outcomes.numbers
+        return numbers
+    keys = sorted(outcomes)
+    message.packed = pack_outcomes(keys, n_bits)
+    return [outcomes[key] for key in keys]
 
 
 def _unpack_outcomes(message: pb.Outcomes, size: int) -> Sequence[str]:
@@ -23,13 +40,7 @@ def _unpack_outcomes(message: pb.Outcomes, size: int) -> Sequence[str]:
     width = (n_bits + 7) // 8
     if len(packed) != width * size:
         raise ValueError(f"{size} outcomes of {n_bits} bits do not fit {len(packed)} bytes")
-    if n_bits == 0:
-        return [""] * size
-    form = f"0{n_bits}b"
-    read = int.from_bytes
-    return [
-        format(read(packed[at : at + width], "big"), form) for at in range(0, len(packed), width)
-    ]
+    return unpack_outcomes(packed, n_bits) if n_bits else [""] * size
 
 
 def encode_result(result: Result) -> pb.Result:
@@ -40,17 +51,13 @@ def encode_result(result: Result) -> pb.Result:
 
 
 def _encode_counts(message: pb.Result, result: Result) -> None:
-    counts = sorted((result.counts or {}).items())
-    outcomes = _pack_outcomes((key for key, _ in counts), result.n_bits)
-    message.counts.outcomes.CopyFrom(outcomes)
-    message.counts.counts.extend(number for _, number in counts)
+    numbers = _pack_outcomes(message.counts.outcomes, result.counts or {}, result.n_bits)
+    message.counts.counts.extend(numbers)
 
 
 def _encode_quasi(message: pb.Result, result: Result) -> None:
-    quasi = sorted((result.quasi or {}).items())
-    outcomes = _pack_outcomes((key for key, _ in quasi), result.n_bits)
-    message.quasi.outcomes.CopyFrom(outcomes)
-    message.quasi.probabilities.extend(number for _, number in quasi)
+    numbers = _pack_outcomes(message.quasi.outcomes, result.quasi or {}, result.n_bits)
+    message.quasi.probabilities.extend(numbers)
 
 
 def _encode_expval(message: pb.Result, result: Result) -> None:
