@@ -19,13 +19,12 @@ from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from alembic.util import CommandError
 from pydantic import SecretStr
 
 from app.database import migrate, open_store
 from app.ports import Clock
 from app.programs import ProgramLostError, Programs
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from app.store import Store
 from qdispatch.errors import QDispatchError
 
@@ -124,7 +123,7 @@ def _prepare(settings: Settings, folder: Path, made: Path) -> Backup:
     """Brings the copied database up to date, and the program files to their place."""
     try:
         migrate(_with_database(settings, made))
-    except CommandError as error:
+    except SettingsError as error:
         raise BackupError(f"{folder} is of another version: {error}") from error
     with _opened(settings, made) as store, store.write() as tx:
         tx.targets.requeue()

@@ -37,6 +37,7 @@ def migrate(settings: Settings, revision: str = "head") -> None:
         revision: The schema to stop at.
 
     Raises:
+        SettingsError: Its schema is one that this version does not know.
         UnavailableError: The database does not answer, or a table is in use.
     """
     if settings.database.startswith("sqlite"):
@@ -52,6 +53,7 @@ def _upgrade(engine: sa.Engine, revision: str) -> None:
     # Only here: every process opens the database, and few ever change its schema.
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     _hush_alembic()
     config = Config()
@@ -66,6 +68,8 @@ def _upgrade(engine: sa.Engine, revision: str) -> None:
                 connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'"))
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+    except CommandError as error:
+        raise SettingsError(f"the database is of another version of qdispatch: {error}") from error
     except OperationalError as error:
         text = " ".join(str(error.orig).split())
         raise UnavailableError(

@@ -98,6 +98,8 @@ def test_a_database_of_a_newer_version_is_served(settings: Settings, engine: sa.
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     open_store(settings).close()
+    with pytest.raises(SettingsError, match=r"of another version.*'9999'"):
+        migrate(settings)
 
 
 def test_the_version_before_goes_on_working_while_and_after_it_is_migrated(
