@@ -1,0 +1,193 @@
+"""Rows 6 and 7: one large circuit through the service, against the SDK itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Final
+
+from app.settings import load_settings
+from benchmarks.baselines.direct import FIRST_TRY
+from benchmarks.baselines.ways import DIRECT, FIRST_TRIES
+from benchmarks.large import FAMILIES
+from benchmarks.lines import Goal, Line, at_least, at_most
+from benchmarks.measure import in_turns, ratio, summary
+from benchmarks.plan import Plan
+from benchmarks.process import Helper, helper
+from benchmarks.programs import SHOTS, custom
+from benchmarks.table import number, seconds
+from qdispatch import Client
+from qdispatch.model import Timings
+
+_TIMEOUT_S: Final = 1500.0
+#: From so long on the ratio has a goal, in seconds; below, the overhead is told.
+_LONG_S: Final = 1.0
+
+_Cases = Mapping[str, Sequence[tuple[str, int]]]
+_SHORT: Final[_Cases] = {
+    "aer": (("QFT", 20), ("random", 20), ("QV", 18)),
+    "cirq": (("QFT", 21), ("random", 21), ("QV", 20)),
+    "pennylane": (("QFT", 20), ("random", 20), ("QV", 18)),
+}
+_FULL: Final[_Cases] = {
+    "aer": (
+        *(("QFT", size) for size in (20, 22, 24)),
+        *((family, size) for family in ("random", "QV") for size in (20, 22, 24)),
+    ),
+    "cirq": tuple((family, size) for family in FAMILIES for size in (20, 22, 24, 26)),
+    "pennylane": (
+        *(("QFT", size) for size in (20, 22, 24)),
+        *((family, size) for family in ("random", "QV") for size in (20, 22, 24)),
+    ),
+}
+_FIRST_SHORT: Final[_Cases] = {
+    "cirq": (("random", 20), ("QV", 18)),
+    "pennylane": (("random", 19), ("QV", 16)),
+}
+_FIRST_FULL: Final[_Cases] = {
+    target: tuple((family, 22) for family in FAMILIES) for target in FIRST_TRIES
+}
+
+
+def against_direct_calls(plan: Plan) -> Iterator[Line]:
+    """Row 6: against the fastest way to call the SDK that this benchmark knows."""
+    for target, cases in (_FULL if plan.full else _SHORT).items():
+        threads = load_settings().targets[target].threads
+        with direct(plan, threads) as called, Client(plan.shop.full_stack().address) as client:
+            for family, size in cases:
+                file = write(plan, family, size)
+                took = {
+                    name: called(target, name, file) for _ in range(2) for name in DIRECT[target]
+                }
+                fastest = min(took, key=lambda name: took[name])
+                job = job_of(client, target, file.read_text(), size)
+                samples = in_turns(
+                    {
+                        "direct": lambda: called(target, fastest, file),  # noqa: B023
+                        "ours": job,
+                    },
+                    plan.runs,
+                )
+                ours = [whole for whole, _ in samples["ours"]]
+                engine = median(_of_engine(timings) for _, timings in samples["ours"])
+                yield _against_fastest(
+                    f"{target}: {family} {size}", fastest, ours, samples["direct"], engine
+                )
+
+
+def _against_fastest(
+    what: str, fastest: str, ours: Sequence[float], baseline: Sequence[float], engine: float
+) -> Line:
+    more = median(each - other for each, other in zip(ours, baseline, strict=True))
+    goal = at_most(1.05) if median(baseline) >= _LONG_S else None
+    return Line(
+        row=6,
+        what=what,
+        baseline=fastest,
+        ratio=ratio(ours, baseline),
+        goal=goal,
+        absolute=f"service {seconds(median(ours))}, of it in the engine {seconds(engine)};"
+        f" direct {seconds(median(baseline))}; {number(more * 1e3)} ms more",
+    )
+
+
+def against_first_tries(plan: Plan) -> Iterator[Line]:
+    """Row 7: against what a user types first."""
+    for target, cases in (_FIRST_FULL if plan.full else _FIRST_SHORT).items():
+        name, _ = FIRST_TRIES[target]
+        # What a user types first takes what threads it likes.
+        with direct(plan, None) as called, Client(plan.shop.full_stack().address) as client:
+            for family, size in cases:
+                file = write(plan, family, size)
+                job = job_of(client, target, file.read_text(), size)
+                samples = in_turns(
+                    {
+                        "first": lambda: called(target, FIRST_TRY, file),  # noqa: B023
+                        "ours": lambda: job()[0],  # noqa: B023
+                    },
+                    plan.runs,
+                    warm_up=0,
+                )
+                faster = [
+                    first / ours
+                    for first, ours in zip(samples["first"], samples["ours"], strict=True)
+                ]
+                goal: Goal | None = None if family == "QFT" else at_least(5.0)
+                yield Line(
+                    row=7,
+                    what=f"{target}: {family} {size}, speed-up",
+                    baseline=name,
+                    ratio=summary(faster),
+                    goal=goal,
+                    absolute=f"service {seconds(median(samples['ours']))},"
+                    f" {name} {seconds(median(samples['first']))}",
+                )
+
+
+def write(plan: Plan, family: str, size: int) -> Path:
+    """The file of a large circuit."""
+    file = plan.shop.log("program")
+    file.write_text(FAMILIES[family](size))
+    return file
+
+
+@contextmanager
+def direct(
+    plan: Plan, threads: int | None, *, shots: int = SHOTS
+) -> Iterator[Callable[[str, str, Path], float]]:
+    """A fresh process that calls SDKs: (target, way, file) -> seconds.
+
+    Args:
+        plan: The run's.
+        threads: Of OpenMP; None for as many as they take by themselves.
+        shots: How many samples each call takes.
+    """
+    environment = dict(os.environ)
+    if threads is not None:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            environment[name] = str(threads)
+    with ExitStack() as ends:
+        asked: Helper = ends.enter_context(
+            helper(["benchmarks.baselines.direct"], plan.shop.log("direct"), environment)
+        )
+
+        def call(target: str, name: str, file: Path) -> float:
+            answer = asked.ask(
+                timeout_s=_TIMEOUT_S,
+                target=target,
+                name=name,
+                file=str(file),
+                shots=shots,
+                threads=threads or 0,
+            )
+            if answer["shots"] != shots:
+                raise ValueError(f"{name} gave {answer['shots']} of {shots} shots")
+            return float(answer["seconds"])
+
+        yield call
+
+
+def job_of(
+    client: Client, target: str, text: str, size: int, shots: int = SHOTS
+) -> Callable[[], tuple[float, Timings]]:
+    """Runs a program as a job: how long until its counts were there, and its timings."""
+    circuit = custom(text, size)
+
+    def run() -> tuple[float, Timings]:
+        started = perf_counter()
+        result = client.submit(circuit, target=target, shots=shots).result(_TIMEOUT_S)
+        counts = result.counts
+        took = perf_counter() - started
+        if sum(counts.values()) != shots:
+            raise ValueError(f"the job gave {sum(counts.values())} of {shots} shots")
+        return took, result.info.timings
+
+    return run
+
+
+def _of_engine(timings: Timings) -> float:
+    return (timings.parsing_s or 0.0) + (timings.simulating_s or 0.0)
