@@ -31,7 +31,7 @@ def against_full_stack(plan: Plan) -> Iterator[Line]:
 
 
 def _round_trip(plan: Plan, embedded: Installation, full: Installation) -> Line:
-    each = plan.choose(20, 200)
+    each = plan.choose(15, 200)
     with Client(embedded.address) as ours, Client(full.address) as other:
         samples = in_turns(
             {
@@ -52,7 +52,7 @@ def _round_trip(plan: Plan, embedded: Installation, full: Installation) -> Line:
 
 
 def _throughput(plan: Plan, embedded: Installation, full: Installation) -> Line:
-    jobs = plan.choose(200, 2000)
+    jobs = plan.choose(120, 2000)
     ours = submitting(plan, embedded, batch=False)
     other = submitting(plan, full, batch=False)
     our_rate(embedded, ours, WARM_UP, batch=False)

@@ -77,6 +77,8 @@ class Installation:
         self.stack.environment |= {
             "QDISPATCH_DATA_DIR": str(self.stack.data_dir),
             "QDISPATCH_SERVER__ADDRESS": self.address,
+            # Where a job is to be run, no answer of an earlier one will do.
+            "QDISPATCH_CACHE__MAX_BYTES": "0",
             # gRPC's own words about connections are no part of the figures.
             "GRPC_VERBOSITY": "NONE",
             **(environment or {}),

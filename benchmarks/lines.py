@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,3 +66,30 @@ class Line:
         if self.ratio is None or self.goal is None:
             return None
         return self.goal.met_by(self.ratio.median)
+
+
+class RowTimeoutError(TimeoutError):
+    """A whole row has had its time."""
+
+
+def attempt(row: int, what: str, baseline: str, measure: Callable[[], Line]) -> Line:
+    """One of several lines of a row, which are independent of each other.
+
+    Args:
+        row: Number of the row.
+        what: What the line says if it cannot be measured.
+        baseline: Likewise.
+        measure: Measures it.
+    """
+    try:
+        return measure()
+    except RowTimeoutError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the other lines are still to be measured
+        return Line(row=row, what=what, baseline=baseline, problem=problem(error))
+
+
+def problem(error: Exception) -> str:
+    """What the table says of an error."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

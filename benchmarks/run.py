@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from benchmarks.lines import Line
+from benchmarks.lines import Line, RowTimeoutError, problem
 from benchmarks.plan import Plan
 from benchmarks.rows import Row
 
@@ -50,13 +50,7 @@ def measure(
 
 def failed(row: Row, error: Exception) -> Line:
     """What the table says of a row that could not be measured."""
-    text = str(error).strip()
-    return Line(
-        row=row.number,
-        what=row.what,
-        baseline=row.baseline,
-        problem=f"{type(error).__name__}: {text}" if text else type(error).__name__,
-    )
+    return Line(row=row.number, what=row.what, baseline=row.baseline, problem=problem(error))
 
 
 @contextmanager
@@ -64,7 +58,7 @@ def _limited(limit_s: int) -> Iterator[None]:
     """Raises TimeoutError in the main thread when the time is over."""
 
     def give_up(_signum: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"the row takes more than {limit_s} s")
+        raise RowTimeoutError(f"the row takes more than {limit_s} s")
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(limit_s)

@@ -33,7 +33,7 @@ _KINDS: Final = (("GetJob", 0.5), ("CreateJob", 0.25))
 
 def calls_per_second(plan: Plan) -> Iterator[Line]:
     """Row 10: GetJob and CreateJob; no worker runs, so that only the server works."""
-    seconds = 1.0 if not plan.full else 3.0
+    seconds = 3.0 if plan.full else 0.5
     with server_alone(plan) as (stack, load):
         ids = fill(stack.database, _JOBS)
         measure = partial(_rate, load, ids, seconds)

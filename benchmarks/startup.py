@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 from select import select
 from statistics import median
 from typing import Final
+
+import psutil
 
 from benchmarks.lines import Line, at_most
 from benchmarks.measure import in_turns, ratio, timed
@@ -104,10 +105,8 @@ def _wait_for(process: subprocess.Popen[bytes], word: bytes, until: float) -> No
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        # What it says at its end must not fill the pipe.
-        process.communicate(timeout=_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
+    # How it stops is no part of this: all its processes die with it.
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.communicate()
+    psutil.wait_procs(family, timeout=_STOP_S)
