@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Final, TypeAlias
 from uuid import uuid4
 
 from benchmarks.process import Helper, helper, serve
@@ -24,11 +24,8 @@ from benchmarks.programs import BELL, SHOTS, bell
 _METHOD: Final = "/qdispatch.v1.QDispatch/"
 
 
-class Work(Protocol):
-    """What a client does when it is asked."""
-
-    def __call__(self, **question: Any) -> float:
-        """Does it; returns how much it did, or how long it took."""
+#: What a client does when it is asked: how much it did, or how long that took.
+Work: TypeAlias = Callable[..., float]
 
 
 def celery_client() -> Work:
@@ -97,7 +94,7 @@ def calling_client() -> Work:
     def work(
         *, method: str, threads: int, seconds: float, ids: Sequence[str] = (), **_: object
     ) -> float:
-        call = channel.unary_unary(
+        call: Callable[..., bytes] = channel.unary_unary(
             method if method.startswith("/") else _METHOD + method,
             request_serializer=None,
             response_deserializer=None,

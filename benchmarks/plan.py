@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from benchmarks.installation import Workshop
 from benchmarks.measure import LEAST_RUNS
+
+if TYPE_CHECKING:
+    from benchmarks.installation import Workshop
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Final
 
 import psutil
 
@@ -62,13 +63,13 @@ def _parts(stack: Installation) -> dict[str, list[psutil.Process]]:
     # The servers are this process' own, each behind a supervisor.
     for process in this.children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            name = _SERVERS.get(process.name())
-            if name is not None:
-                parts[name].append(process)
+            server = _SERVERS.get(process.name())
+            if server is not None:
+                parts[server].append(process)
     return parts
 
 
-_SERVERS = {"beam.smp": "broker", "postgres": "database", "redis-server": "result backend"}
+_SERVERS: Final = {"beam.smp": "broker", "postgres": "database", "redis-server": "result backend"}
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.lines import Line
 from benchmarks.measure import Summary
+
+if TYPE_CHECKING:
+    from benchmarks.stages import Breakdown
 
 WIDTH: Final = 80
 
@@ -45,6 +48,17 @@ def verdict(line: Line) -> str:
     return {True: "yes", False: "NO", None: "-"}[line.met]
 
 
+def stages(known: Breakdown) -> str:
+    """Where the time of a small job goes."""
+    total = sum(known.seconds.values())
+    head = f"where the {seconds(known.trip_s)} of a small job go, with probes"
+    rows = [
+        f"{_INDENT}{name:10} {1e3 * took:7.2f} ms {100 * took / total:5.1f} %"
+        for name, took in known.seconds.items()
+    ]
+    return "\n".join([head, *rows])
+
+
 def closing(lines: Iterable[Line]) -> str:
     """How many goals are met."""
     verdicts = [line.met for line in lines if line.goal is not None and not line.problem]
@@ -64,6 +78,8 @@ def _short(value: float) -> str:
 
 def number(value: float) -> str:
     """Three digits that count, without an exponent where that is short."""
+    if value < 0:
+        return f"-{number(-value)}"
     if value >= 99.5:
         return f"{value:.0f}"
     return f"{value:.3g}" if value >= 0.01 else f"{value:.1g}"

@@ -158,14 +158,13 @@ def default_qubit(text: str, shots: int, _threads: int) -> dict[str, int]:
 
     operations, n_qubits = _pennylane_operations(text)
 
-    @qml.set_shots(shots)
-    @qml.qnode(qml.device("default.qubit", wires=n_qubits))
     def circuit() -> Any:
         for operation in operations:
             qml.apply(operation)
         return qml.counts(wires=list(reversed(range(n_qubits))))
 
-    return {str(key): int(value) for key, value in circuit().items()}
+    node = qml.QNode(circuit, qml.device("default.qubit", wires=n_qubits))
+    return {str(key): int(value) for key, value in qml.set_shots(node, shots)().items()}
 
 
 # -- from samples to counts
