@@ -1,4 +1,4 @@
-"""Pictures of a report: bars of ratios and of stages."""
+"""Pictures of a report: ratios and stages."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.lines import Line
+from benchmarks.lines import Bound, Line
 from benchmarks.stages import STAGES, Breakdown
 
 _GOOD: Final = "#2a7f62"
 _BAD: Final = "#b5462f"
 _PLAIN: Final = "#5b6b7a"
+_TICKS: Final = tuple(digit * 10**power for power in range(-3, 4) for digit in (1, 2, 5))
 _BAR_HEIGHT: Final = 0.28
 
 
 def ratios(lines: Sequence[Line], file: Path) -> None:
-    """A bar for each ratio, on a logarithmic axis, with its spread and its goal.
+    """Each ratio on a logarithmic axis, with its spread and its goal.
 
     Args:
         lines: Of the table; those without a ratio are left out.
@@ -28,17 +29,22 @@ def ratios(lines: Sequence[Line], file: Path) -> None:
         if line.ratio is None:
             continue
         color = {True: _GOOD, False: _BAD, None: _PLAIN}[line.met]
-        axes.barh(place, line.ratio.median, color=color, height=0.6)
-        axes.plot([line.ratio.low, line.ratio.high], [place, place], color="black", linewidth=1)
+        axes.plot([line.ratio.low, line.ratio.high], [place, place], color=color, linewidth=1.5)
+        axes.plot(line.ratio.median, place, "o", color=color, markersize=7)
         if line.goal is not None:
-            axes.plot(
-                [line.goal.value] * 2, [place - 0.45, place + 0.45], color="black", linewidth=2.5
-            )
+            # It points to the good side.
+            marker = {Bound.AT_MOST: "<", Bound.AT_LEAST: ">"}[line.goal.bound]
+            axes.plot(line.goal.value, place, marker, color="black", markersize=5)
     axes.axvline(1.0, color="#999999", linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
+    least, most = axes.get_xlim()
+    ticks = [tick for tick in _TICKS if least <= tick <= most]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
     names = [f"{line.row}  {line.what}" for line in shown]
     axes.set_yticks(range(len(shown)), names, fontsize=8)
-    axes.set_xlabel("ratio to the baseline; thick: the goal, thin: least to most of the runs")
+    axes.grid(axis="y", color="#e6e6e6")
+    axes.set_xlabel("ratio to the baseline: median, least to most; the arrow is the goal")
     _save(figure, axes, file)
 
 
