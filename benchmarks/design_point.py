@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 from typing import Final
 
 from benchmarks.lines import Line, at_least, at_most
@@ -25,20 +26,20 @@ def against_qunicorn(plan: Plan) -> Iterator[Line]:
     if RATE not in plan.kept:
         for _ in one_by_one(plan):
             pass
-    trip, rate = plan.kept[ROUND_TRIP], plan.kept[RATE]
+    trips, rates = plan.kept[ROUND_TRIP], plan.kept[RATE]
     yield Line(
         row=16,
         what="time of one Bell job",
         baseline="Qunicorn, 113 ms",
-        ratio=summary([trip / _SECONDS_PER_JOB]),
+        ratio=summary([trip / _SECONDS_PER_JOB for trip in trips]),
         goal=at_most(1.0),
-        absolute=f"qdispatch {seconds(trip)}; the figure of Qunicorn is as published",
+        absolute=f"qdispatch {seconds(median(trips))}; Qunicorn as published",
     )
     yield Line(
         row=16,
         what="Bell jobs per second",
         baseline="Qunicorn, 14/s",
-        ratio=summary([rate / _JOBS_PER_SECOND]),
+        ratio=summary([rate / _JOBS_PER_SECOND for rate in rates]),
         goal=at_least(1.0),
-        absolute=f"qdispatch {number(rate)} jobs/s; the figure of Qunicorn is as published",
+        absolute=f"qdispatch {number(median(rates))} jobs/s; Qunicorn as published",
     )

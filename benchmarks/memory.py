@@ -55,7 +55,8 @@ def _target(plan: Plan, target: str) -> Iterator[Line]:
         baseline="the same imports",
         ratio=ratio(workers, bares),
         goal=at_most(1.2),
-        absolute=f"worker {median(workers):.0f} MiB with 2 slots, {bare}",
+        absolute=f"worker {median(workers):.0f} MiB with 2 slots, {bare};"
+        f" {starts} starts, {looks} looks at each",
     )
     yield Line(
         row=12,

@@ -20,8 +20,8 @@ class Plan:
     """Whether it is the whole, as the table of goals says; else a short form of it."""
     shop: Workshop
     """Installations and folders."""
-    kept: dict[str, float] = field(default_factory=dict)
-    """Absolute values that another row may want, by name."""
+    kept: dict[str, list[float]] = field(default_factory=dict)
+    """Absolute values of each run that another row may want, by name."""
 
     @property
     def runs(self) -> int:

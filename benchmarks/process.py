@@ -13,16 +13,8 @@ from pathlib import Path
 from select import select
 from typing import Any, Final
 
-from tests.e2e.stack import PROJECT
+from tests.e2e.stack import LIFELINE, PROJECT
 
-# Ties a process to this one, and becomes what it is to be; see `tests.e2e.stack`
-# about functions for Popen to call after its fork.
-_LIFELINE: Final = """
-import os, sys
-from app.lifeline import die_with_parent
-die_with_parent(int(sys.argv[1]))
-os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
-"""
 _STOP_S: Final = 20.0
 
 
@@ -65,7 +57,7 @@ def running(
     """
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", _LIFELINE, str(os.getpid()), "-m", *module],
+            [sys.executable, "-c", LIFELINE, str(os.getpid()), "-m", *module],
             env=dict(os.environ if environment is None else environment),
             cwd=PROJECT,
             stdin=subprocess.PIPE,
@@ -136,7 +128,7 @@ def helper(
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", _LIFELINE, str(os.getpid()), "-m", *module],
+            [sys.executable, "-c", LIFELINE, str(os.getpid()), "-m", *module],
             env=dict(os.environ if environment is None else environment),
             cwd=PROJECT,
             stdin=subprocess.PIPE,

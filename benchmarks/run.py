@@ -33,9 +33,9 @@ def measure(
     took: dict[int, float] = {}
     for row in sorted(rows, key=lambda each: each.alone):
         started = time.monotonic()
-        if row.alone:
-            plan.shop.release()
         try:
+            if row.alone:
+                plan.shop.release()
             with _limited(limit_s):
                 for line in row.measure(plan):
                     tell(line)
