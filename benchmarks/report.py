@@ -18,6 +18,7 @@ from benchmarks.rows import ROWS
 from benchmarks.stages import STAGES, Breakdown
 from benchmarks.table import number, seconds, spread, verdict
 
+_ANALYSIS: Final = "analysis.md"
 _PACKAGES: Final = (
     "celery",
     "grpcio",
@@ -33,7 +34,7 @@ _PACKAGES: Final = (
 
 
 def write(results: Results, folder: Path) -> Path:
-    """Writes README.md and its pictures.
+    """Writes README.md and its pictures; what analysis.md says is taken into it.
 
     Args:
         results: What to write.
@@ -47,7 +48,14 @@ def write(results: Results, folder: Path) -> Path:
     if results.stages is not None:
         plots.stages(results.stages, folder / "stages.svg")
     text = "\n".join(
-        [*_introduction(results), *_table(results.lines), *_stages(results.stages), *_rows(), ""]
+        [
+            *_introduction(results),
+            *_table(results.lines),
+            *_analysis(folder),
+            *_stages(results.stages),
+            *_rows(),
+            "",
+        ]
     )
     file = folder / "README.md"
     file.write_text(text)
@@ -86,6 +94,12 @@ def _table(lines: Iterable[Line]) -> list[str]:
             f"| {' | '.join(cells)} | {line.goal or '-'} | {verdict(line)} | {below[:300]} |"
         )
     return [*rows, "", "![The ratios against their goals](ratios.svg)", ""]
+
+
+def _analysis(folder: Path) -> list[str]:
+    """What a person has to say of the figures, which is kept in a file of its own."""
+    file = folder / _ANALYSIS
+    return [file.read_text().strip(), ""] if file.exists() else []
 
 
 def _stages(known: Breakdown | None) -> list[str]:
