@@ -47,7 +47,7 @@ def second_submission(plan: Plan) -> Iterator[Line]:
             second.append(_run(client, circuit, seed, answered=True))
     yield Line(
         row=9,
-        what=f"again, of {n_qubits} qubits: speed-up",
+        what=f"again, {n_qubits} qubits: faster",
         baseline="its first run",
         ratio=ratio(first, second),
         goal=at_least(10.0),

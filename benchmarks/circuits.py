@@ -118,7 +118,7 @@ def against_first_tries(plan: Plan) -> Iterator[Line]:
             for family, size in cases:
                 case = _Case(target=target, family=family, size=size)
                 act = partial(_first_case, plan, client, called, case)
-                yield attempt(7, f"{case}, speed-up", FIRST_TRIES[target][0], act)
+                yield attempt(7, f"{case} faster", FIRST_TRIES[target][0], act)
 
 
 def _first_case(plan: Plan, client: Client, called: Call, case: _Case) -> Line:
@@ -135,7 +135,7 @@ def _first_case(plan: Plan, client: Client, called: Call, case: _Case) -> Line:
     name = FIRST_TRIES[target][0]
     return Line(
         row=7,
-        what=f"{case}, speed-up",
+        what=f"{case} faster",
         baseline=name,
         ratio=ratio(samples["first"], samples["ours"]),
         goal=goal,

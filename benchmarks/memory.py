@@ -79,7 +79,7 @@ def _server(plan: Plan) -> Line:
     return Line(
         row=12,
         what="server idle",
-        baseline="gRPC, Celery, SQL",
+        baseline="bare imports",
         ratio=ratio(servers, bares),
         absolute=f"server {median(servers):.0f} MiB, sweep {sweep:.0f} MiB,"
         f" a bare process with such imports {median(bares):.0f} MiB",

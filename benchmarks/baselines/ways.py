@@ -195,14 +195,14 @@ def _drawn(probabilities: NDArray[np.float64], shots: int, n_qubits: int) -> dic
 #: Of each target, the direct ways that are tried.
 DIRECT: Final[Mapping[str, Mapping[str, Way]]] = {
     "aer": {
-        "statevector": partial(aer, method="statevector"),
-        "statevector, fusion to 4": partial(aer, method="statevector", fusion_max_qubit=4),
-        "statevector, fusion to 3": partial(aer, method="statevector", fusion_max_qubit=3),
+        "Aer": partial(aer, method="statevector"),
+        "Aer, fused to 4": partial(aer, method="statevector", fusion_max_qubit=4),
+        "Aer, fused to 3": partial(aer, method="statevector", fusion_max_qubit=3),
     },
-    "cirq": {f"qsim, fusion to {fused}": partial(qsim, fused=fused) for fused in (2, 3, 4)},
+    "cirq": {f"qsim, fused to {fused}": partial(qsim, fused=fused) for fused in (2, 3, 4)},
     "pennylane": {
-        "lightning, its samples": partial(lightning, sampled="samples"),
-        "lightning, its probabilities": partial(lightning, sampled="probabilities"),
+        "lightning": partial(lightning, sampled="samples"),
+        "lightning, probs": partial(lightning, sampled="probabilities"),
     },
 }
 #: Of each target, what a user types first.
