@@ -86,7 +86,7 @@ def _direct_case(plan: Plan, client: Client, called: Call, case: _Case) -> Line:
     samples = in_turns(
         {"direct": lambda: (called(target, fastest, file), Timings()), "ours": job},
         plan.runs,
-        warm_up=1 if plan.full else 0,
+        warm_up=0,
     )
     ours = [whole for whole, _ in samples["ours"]]
     baseline = [whole for whole, _ in samples["direct"]]

@@ -36,7 +36,8 @@ SDKS: Final = {
 
 def until_ready(plan: Plan) -> Iterator[Line]:
     """Row 14: against the SDK that takes the longest to import."""
-    slowest = max(SDKS, key=lambda name: _import(SDKS[name]))
+    # The better of two tries: something else may be in the way of one.
+    slowest = max(SDKS, key=lambda name: min(_import(SDKS[name]) for _ in range(2)))
     samples = in_turns(
         {
             "import": lambda: _import(SDKS[slowest]),
