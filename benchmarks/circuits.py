@@ -20,7 +20,7 @@ from benchmarks.lines import Goal, Line, at_least, at_most, attempt
 from benchmarks.measure import in_turns, ratio
 from benchmarks.plan import Plan
 from benchmarks.process import Helper, helper
-from benchmarks.programs import SHOTS, custom
+from benchmarks.programs import SHOTS, custom, fresh
 from benchmarks.table import number, seconds
 from qdispatch import Client
 from qdispatch.model import Timings
@@ -202,9 +202,9 @@ def job_of(
     time_limit_s: float | None = None,
 ) -> Callable[[], tuple[float, Timings]]:
     """Runs a program as a job: how long until its counts were there, and its timings."""
-    circuit = custom(text, n_qubits)
 
     def run() -> tuple[float, Timings]:
+        circuit = custom(fresh(text), n_qubits)
         started = perf_counter()
         result = client.submit(
             circuit, target=target, shots=shots, time_limit_s=time_limit_s

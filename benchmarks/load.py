@@ -54,12 +54,11 @@ def single_client() -> Work:
     from qdispatch import Client
 
     client = Client()
-    circuit = bell()
 
     def work(*, each: int, target: str, **_: object) -> float:
         started = perf_counter()
         for _number in range(each):
-            client.submit(circuit, target=target, shots=SHOTS)
+            client.submit(bell(), target=target, shots=SHOTS)
         return perf_counter() - started
 
     return work
@@ -70,11 +69,11 @@ def batch_client() -> Work:
     from qdispatch import Client
 
     client = Client()
-    circuit = bell()
 
     def work(*, each: int, target: str, **_: object) -> float:
+        circuits = [bell() for _number in range(each)]
         started = perf_counter()
-        client.submit_batch([circuit] * each, target=target, shots=SHOTS)
+        client.submit_batch(circuits, target=target, shots=SHOTS)
         return perf_counter() - started
 
     return work

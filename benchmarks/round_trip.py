@@ -73,8 +73,7 @@ def _taker(act: Callable[[], object]) -> Callable[[], float]:
 
 def our_trip(client: Client) -> Callable[[], object]:
     """Submits a Bell job and waits for its result, as a user does."""
-    circuit = bell()
-    return lambda: client.submit(circuit, target="aer", shots=SHOTS).result(_TIMEOUT_S)
+    return lambda: client.submit(bell(), target="aer", shots=SHOTS).result(_TIMEOUT_S)
 
 
 def celery_trip(bare: BareCelery) -> Callable[[], object]:

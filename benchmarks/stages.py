@@ -65,7 +65,7 @@ STAGES: Final = (
     Stage(
         name="publish",
         what="the dispatcher begins to give the message away",
-        probe="amqp.channel:Channel._basic_publish",
+        probe="amqp.channel:Channel.basic_publish",
         # When it returns, the message may be far ahead.
         at_start=True,
     ),
@@ -102,13 +102,18 @@ STAGES: Final = (
     ),
     Stage(name="save", what="results and status, to the disk", probe="app.work:WorkService.finish"),
     Stage(
-        name="notify",
-        what="the worker's event makes the server look",
+        name="notice",
+        what="the slot's word that the job has changed reaches the server",
+        probe="app.watching:Watchers.changed",
+        at_start=True,
+    ),
+    Stage(
+        name="look",
+        what="the server reads what the job is now",
         probe="rpc.watch:Mailbox.tell",
         at_start=True,
     ),
-    Stage(name="stream", what="the end reaches the client"),
-    Stage(name="fetch", what="GetResult"),
+    Stage(name="notify", what="the end and the results reach the client"),
 )
 
 
@@ -119,8 +124,7 @@ class Trip:
     began: int
     prepared: int
     ended: int
-    """When it was told that the job is final."""
-    fetched: int
+    """When it had the results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,11 +172,8 @@ def _trip(client: Client) -> Trip:
     began = monotonic_ns()
     spec = client.prepare(circuit, target="aer", shots=SHOTS)
     prepared = monotonic_ns()
-    job = Job(client, client.create_job(spec))
-    job.wait(_TIMEOUT_S)
-    ended = monotonic_ns()
-    job.result(_TIMEOUT_S)
-    return Trip(began=began, prepared=prepared, ended=ended, fetched=monotonic_ns())
+    Job(client, client.create_job(spec)).result(_TIMEOUT_S)
+    return Trip(began=began, prepared=prepared, ended=monotonic_ns())
 
 
 def _check_missing(folder: Path) -> None:
@@ -211,7 +212,7 @@ def breakdown(trips: Sequence[Trip], spans: Mapping[str, Sequence[tuple[int, int
         except ProbeError as error:
             missed[str(error)] += 1
             continue
-        whole.append((trip.fetched - trip.began) / 1e9)
+        whole.append((trip.ended - trip.began) / 1e9)
         at = trip.began
         for stage, end in zip(STAGES, ends, strict=True):
             took[stage.name].append((end - at) / 1e9)
@@ -228,7 +229,7 @@ def breakdown(trips: Sequence[Trip], spans: Mapping[str, Sequence[tuple[int, int
 
 def _ends(trip: Trip, spans: Mapping[str, Sequence[tuple[int, int]]]) -> list[int]:
     """When each stage ended; each at the first call that fits after the one before."""
-    own = {"client": trip.prepared, "stream": trip.ended, "fetch": trip.fetched}
+    own = {"client": trip.prepared, "notify": trip.ended}
     ends: list[int] = []
     at = trip.began
     for stage in STAGES:

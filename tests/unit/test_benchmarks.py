@@ -115,7 +115,7 @@ def spans(began: int) -> dict[str, list[tuple[int, int]]]:
 
 def test_stages_follow_each_other() -> None:
     last = 10 * len(STAGES)
-    trip = Trip(began=0, prepared=5, ended=last + 5, fetched=last + 10)
+    trip = Trip(began=0, prepared=5, ended=last + 10)
     known = breakdown([trip], spans(0))
     assert sum(known.seconds.values()) == pytest.approx(known.trip_s)
     assert known.trip_s == pytest.approx((last + 10) / 1e9)
@@ -123,7 +123,7 @@ def test_stages_follow_each_other() -> None:
 
 
 def test_a_probe_that_is_never_called_is_named() -> None:
-    trip = Trip(began=0, prepared=5, ended=1000, fetched=1010)
+    trip = Trip(began=0, prepared=5, ended=1000)
     known = spans(0)
     del known["app.work:WorkService.claim"]
     with pytest.raises(ProbeError, match=r"WorkService\.claim: not called in 1 of 1"):
