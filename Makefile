@@ -11,7 +11,7 @@ PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
 PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<80' \
           python -m grpc_tools.protoc -I rpc/proto
 
-.PHONY: run install test test-slow test-long test-compat chaos soak bench-watchers unit check check-proto check-compose docs proto lock clean
+.PHONY: run install test test-slow test-long test-compat chaos soak bench bench-watchers unit check check-proto check-compose docs proto lock clean
 .DEFAULT_GOAL := run
 
 # -- use
@@ -68,6 +68,9 @@ chaos: $(READY)  ## Kill everything, for an hour or so; EMBEDDED=1, ONLY=kill:en
 MINUTES ?= 30
 soak: $(READY)  ## Full load for long: what grows?
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(REPORT),--report $(REPORT))
+
+bench: $(READY)  ## What the service adds, against what users would otherwise use; ROWS=1,2,10 or none, STAGES=1, FULL=1 writes a report.
+	$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(FULL),--full --stages) $(if $(STAGES),--stages)
 
 WATCHERS ?= 2000
 bench-watchers: $(READY)  ## Does each of thousands of watchers hear of its job's end, and how soon?

@@ -69,9 +69,9 @@ max_qubits = 30
 memory_limit = "2GiB"
 """
 
-# Ties a process to this one, and becomes it. No function for Popen to call after
+#: Ties a process to this one, and becomes it. No function for Popen to call after
 # its fork: with that, it would run what gRPC does in a fork, which may abort.
-_LIFELINE: Final = """
+LIFELINE: Final = """
 import os, sys
 from app.lifeline import die_with_parent
 die_with_parent(int(sys.argv[1]))
@@ -191,7 +191,7 @@ class Stack:
         """Starts a process of this project; it never outlives the test run."""
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", _LIFELINE, str(os.getpid()), "-m", *command],
+                [sys.executable, "-c", LIFELINE, str(os.getpid()), "-m", *command],
                 env=self.environment | self.environments.get(name, {}),
                 cwd=PROJECT,
                 stdout=log,

@@ -1,0 +1,1 @@
+"""What qdispatch is held against, each in processes of its own."""

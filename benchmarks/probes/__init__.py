@@ -1,0 +1,1 @@
+"""What is put into the processes of an installation to learn where a job's time goes."""
