@@ -79,6 +79,7 @@ class Finished:
     parsing_s: float
     simulating_s: float
     peak_memory_bytes: int
+    method_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,7 @@ def info_of(row: JobRow) -> JobInfo:
         if row.error_kind is None
         else JobError(kind=row.error_kind, message=row.error_message or ""),
         method=row.method,
+        method_reason=row.method_reason,
         simulator_version=row.simulator_version,
         timings=Timings(
             queued_s=None if queued is None else queued.total_seconds(),

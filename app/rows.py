@@ -142,6 +142,7 @@ class JobRow(SQLModel, table=True):
     points_done: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     #: Every change of its status: see `app.events`.
     life: str = Field(default="", sa_type=sa.Text, sa_column_kwargs={"server_default": ""})
+    method_reason: str = Field(default="", sa_type=sa.Text, sa_column_kwargs={"server_default": ""})
 
 
 class SweepRow(SQLModel, table=True):

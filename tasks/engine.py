@@ -370,6 +370,7 @@ def _read_answer(pipe: Connection) -> Finished | Failed | Progress:
     return Finished(
         results=tuple(results),
         method=header["method"],
+        method_reason=header["method_reason"],
         parsing_s=header["parsing_s"],
         simulating_s=header["simulating_s"],
         **known,

@@ -117,10 +117,11 @@ def _results(
     """The encoded results of all points; the header says what they are."""
     results: list[bytes] = []
     known: list[dict[str, Any]] = []
-    methods: dict[str, None] = {}
+    methods: dict[str, str] = {}
     size = 0
     for simulation in simulations:
-        methods[simulation.method] = None
+        # One reason for each, so that those of many points stay a few words.
+        methods.setdefault(simulation.method, simulation.method_reason)
         for each in simulation.results:
             value = encode_result(each).SerializeToString()
             size += len(value)
@@ -129,6 +130,7 @@ def _results(
             results.append(value)
             known.append({"type": each.type.value, "point": each.point, "size": len(value)})
     header["method"] = ", ".join(methods)
+    header["method_reason"] = "; ".join(filter(None, methods.values()))
     header["results"] = known
     return results
 

@@ -57,6 +57,7 @@ def info(wanted: JobSpec | None = None, **changes: Any) -> JobInfo:
         "finish_time": CREATED + timedelta(seconds=2),
         "attempt": 1,
         "method": "statevector",
+        "method_reason": "up to 16 qubits nothing is as fast",
         "simulator_version": "qiskit-aer 0.18.2",
         "timings": Timings(queued_s=0.012, parsing_s=0.0031, simulating_s=1.25, saving_s=0.002),
         "peak_memory_bytes": 79 * 2**20,

@@ -146,6 +146,7 @@ class FakeTransaction:
             finish_time=now,
             lease_until=None,
             method=outcome.method,
+            method_reason=outcome.method_reason,
             simulator_version=outcome.simulator_version,
             parsing_s=outcome.parsing_s,
             simulating_s=outcome.simulating_s,

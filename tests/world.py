@@ -52,6 +52,7 @@ def finished(**changes: Any) -> Finished:
     outcome = Finished(
         results=(counts({"00": 48, "11": 52}),),
         method="stabilizer",
+        method_reason="every gate is a Clifford gate",
         simulator_version="stub 1.0",
         parsing_s=0.25,
         simulating_s=0.5,

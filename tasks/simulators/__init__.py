@@ -66,6 +66,8 @@ class Simulation:
     """One per result type, in the order asked for."""
     method: str
     """How it was simulated, such as "statevector"."""
+    method_reason: str = ""
+    """Why so, in a few words for a person, such as "every gate is a Clifford gate"."""
 
 
 class Simulator(Protocol):

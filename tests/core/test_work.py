@@ -64,6 +64,7 @@ def test_finish_writes_everything_at_once(world: World) -> None:
     info = world.info(claim.job_id)
     assert info.status is JobStatus.FINISHED
     assert (info.method, info.simulator_version) == ("stabilizer", "stub 1.0")
+    assert info.method_reason == "every gate is a Clifford gate"
     assert info.peak_memory_bytes == 123_456_789_012
     assert (info.started_at, info.finish_time) == (started_at, world.clock())
     assert info.timings.saving_s is not None

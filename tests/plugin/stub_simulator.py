@@ -31,7 +31,7 @@ class StubSimulator:
         counts = Result(
             type=ResultType.COUNTS, n_bits=circuit.n_qubits, counts={zeros: request.shots}
         )
-        return Simulation(results=(counts,), method="stub")
+        return Simulation(results=(counts,), method="stub", method_reason="there is no other")
 
     def _quasi(self, n_bits: int) -> Simulation:
         """All outcomes of so many bits."""

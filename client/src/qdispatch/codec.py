@@ -191,6 +191,7 @@ def encode_job(info: JobInfo) -> pb.Job:
         attempt=info.attempt,
         worker=info.worker,
         method=info.method,
+        method_reason=info.method_reason,
         simulator_version=info.simulator_version,
         timings=pb.Timings(
             queued_s=info.timings.queued_s,
@@ -241,6 +242,7 @@ def decode_job(message: pb.Job) -> JobInfo:
         if message.HasField("error")
         else None,
         method=message.method,
+        method_reason=message.method_reason,
         simulator_version=message.simulator_version,
         timings=Timings(
             queued_s=seconds("queued_s"),

@@ -283,6 +283,8 @@ class JobInfo:
     """Why it failed."""
     method: str = ""
     """How it was simulated, such as "statevector"."""
+    method_reason: str = ""
+    """Why by that method, in a few words for a person."""
     simulator_version: str = ""
     """Name and version of the simulator."""
     timings: Timings = field(default_factory=Timings)

@@ -52,6 +52,7 @@ def job_document(info: JobInfo) -> Document:
         "faults": info.faults,
         "worker": info.worker or None,
         "method": info.method or None,
+        "method_reason": info.method_reason or None,
         "simulator_version": info.simulator_version or None,
         "timings": {
             "queued_s": timings.queued_s,

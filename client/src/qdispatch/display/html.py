@@ -51,11 +51,13 @@ def job_html(info: JobInfo) -> str:
     rows = [
         ("job", _mono(info.id)),
         ("status", _badge(info.status.value, _COLOUR[info.status])),
-        ("target", escape(_joined(spec.target, info.simulator_version, info.method))),
+        ("target", escape(_joined(spec.target, info.simulator_version))),
         ("circuit", escape(words.circuit(spec))),
         ("asked for", escape(_joined(", ".join(spec.result_types), shots))),
         ("submitted", escape(words.clock(info.created_at))),
     ]
+    if info.method:
+        rows.append(("method", escape(words.method(info))))
     if info.batch_id:
         rows.insert(1, ("batch", _mono(info.batch_id)))
     if info.n_points:

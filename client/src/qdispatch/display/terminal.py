@@ -105,6 +105,8 @@ def job_facts(
     if info.batch_id:
         yield "batch", f"{info.batch_id}, place {info.batch_index}"
     yield "target", _target(info)
+    if info.method:
+        yield "method", words.method(info)
     yield "status", _status(info)
     yield from _expected(outlook, now)
     yield "circuit", words.circuit(info.spec)
@@ -118,8 +120,8 @@ def job_facts(
 
 
 def _target(info: JobInfo) -> str:
-    parts = [each for each in (info.simulator_version, info.method) if each]
-    return f"{info.spec.target}: {', '.join(parts)}" if parts else info.spec.target
+    version = info.simulator_version
+    return f"{info.spec.target}: {version}" if version else info.spec.target
 
 
 def _status(info: JobInfo) -> Text:

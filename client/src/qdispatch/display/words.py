@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from qdispatch.model import JobSpec, PauliSum, PauliTerm
+from qdispatch.model import JobInfo, JobSpec, PauliSum, PauliTerm
 from qdispatch.updates import Estimate
 
 _UNITS_S: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -113,6 +113,11 @@ def circuit(spec: JobSpec) -> str:
     qubits = f"{spec.n_qubits:,} qubit{'s' if spec.n_qubits != 1 else ''}"
     depth = f", depth {spec.depth:,}" if spec.depth else ""
     return f"{qubits}{depth}, {spec.program_format} ({spec.framework})"
+
+
+def method(info: JobInfo) -> str:
+    """How a job was simulated, and why so."""
+    return f"{info.method}: {info.method_reason}" if info.method_reason else info.method
 
 
 def observable(pauli_sum: PauliSum) -> str:

@@ -130,7 +130,7 @@ class PauliTerm(_message.Message):
     def __init__(self, paulis: _Optional[str] = ..., qubits: _Optional[_Iterable[int]] = ..., coefficient: _Optional[float] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results", "batch_id", "batch_index", "points_done", "events", "n_points", "stopped_at", "faults")
+    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results", "batch_id", "batch_index", "points_done", "events", "n_points", "method_reason", "stopped_at", "faults")
     ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +152,7 @@ class Job(_message.Message):
     POINTS_DONE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     N_POINTS_FIELD_NUMBER: _ClassVar[int]
+    METHOD_REASON_FIELD_NUMBER: _ClassVar[int]
     STOPPED_AT_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     id: str
@@ -175,9 +176,10 @@ class Job(_message.Message):
     points_done: int
     events: _containers.RepeatedCompositeFieldContainer[JobEvent]
     n_points: int
+    method_reason: str
     stopped_at: _timestamp_pb2.Timestamp
     faults: int
-    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., batch_id: _Optional[str] = ..., batch_index: _Optional[int] = ..., points_done: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., n_points: _Optional[int] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[int] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., batch_id: _Optional[str] = ..., batch_index: _Optional[int] = ..., points_done: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., n_points: _Optional[int] = ..., method_reason: _Optional[str] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[int] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("number", "status", "at", "attempt")
