@@ -7,7 +7,7 @@ final yet. What is deleted, by hand or by retention, is deleted as a whole.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -57,6 +57,10 @@ LEASED = "lease_until IS NOT NULL"
 HAS_RESULTS = "result_bytes > 0"
 IN_BATCH = "batch_id IS NOT NULL"
 
+#: Larger results, in bytes, are not kept for equal jobs: to copy them takes long.
+MAX_ENTRY_BYTES: Final = 64 * 2**20
+ENTRY = f"cache_key IS NOT NULL AND status = 'finished' AND result_bytes <= {MAX_ENTRY_BYTES}"
+
 
 class JobRow(SQLModel, table=True):
     """One job."""
@@ -91,6 +95,15 @@ class JobRow(SQLModel, table=True):
             "batch_index",
             postgresql_where=sa.text(IN_BATCH),
             sqlite_where=sa.text(IN_BATCH),
+        ),
+        # The whole cache is in it: its entries, their age and their size.
+        sa.Index(
+            "job_cache_idx",
+            "cache_key",
+            "id",
+            "result_bytes",
+            postgresql_where=sa.text(ENTRY),
+            sqlite_where=sa.text(ENTRY),
         ),
     )
 
@@ -143,6 +156,13 @@ class JobRow(SQLModel, table=True):
     #: Every change of its status: see `app.events`.
     life: str = Field(default="", sa_type=sa.Text, sa_column_kwargs={"server_default": ""})
     method_reason: str = Field(default="", sa_type=sa.Text, sa_column_kwargs={"server_default": ""})
+    use_cache: bool = Field(default=True, sa_column_kwargs={"server_default": sa.true()})
+    #: What it has in common with equal jobs; see `app.cache`.
+    cache_key: bytes | None = None
+    #: Of what has run it; see `tasks.fingerprint`.
+    fingerprint: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    #: The job that its results were copied from.
+    cached_from: UUID | None = None
 
 
 class SweepRow(SQLModel, table=True):
@@ -191,6 +211,8 @@ class WorkerRow(SQLModel, table=True):
     target: str
     concurrency: int
     seen_at: datetime = Field(sa_type=UtcDateTime)
+    #: Of what it runs jobs with; empty until it is known.
+    fingerprint: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class TargetRow(SQLModel, table=True):

@@ -29,6 +29,7 @@ from app.rows import (
     JobRow,
     WorkerRow,
 )
+from app.store_cache import CacheStatements
 from app.store_history import HistoryStatements
 from app.store_life import LifeStatements, lock_in_order
 from app.store_lists import ListStatements
@@ -122,6 +123,7 @@ class Transaction(LifeStatements):
     Attributes:
         targets: Those about the states of targets.
         history: Those about jobs that have ended.
+        cache: Those about jobs that answer equal ones.
         lists: Those about lists of jobs, and batches.
     """
 
@@ -129,6 +131,7 @@ class Transaction(LifeStatements):
         super().__init__(connection)
         self.targets = TargetStatements(connection)
         self.history = HistoryStatements(connection)
+        self.cache = CacheStatements(connection)
         self.lists = ListStatements(connection)
 
     # -- submission

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from app.cache import ResultCache
 from app.events import line
 from app.ids import new_id
 from app.placement import Placement, TargetLoad, drained_error
@@ -52,6 +53,7 @@ class Submission:
         self._programs = programs
         self._dispatcher = dispatcher
         self._clock = clock
+        self._cache = ResultCache(settings, clock)
 
     # -- one job
 
@@ -76,8 +78,11 @@ class Submission:
         with self._store.write() as tx:
             states = self._states(tx)
             drained = states.get(target) is TargetState.DRAINED
+            [row] = self._cache.answer(tx, [row], states)
             inserted = not drained and tx.insert_job(row, pack_points(spec.parameter_values))
-            if not inserted:
+            if inserted:
+                self._cache.copy(tx, [row])
+            else:
                 existing = tx.by_request(owner, request_id)
         if inserted:
             self._send([row], states)
@@ -116,7 +121,10 @@ class Submission:
         with self._store.write(long=True) as tx:
             states = self._states(tx)
             drained = any(states.get(each) is TargetState.DRAINED for each in targets)
+            rows = self._cache.answer(tx, rows, states)
             inserted = not drained and tx.insert_batch(batch, rows, points)
+            if inserted:
+                self._cache.copy(tx, rows)
         if inserted:
             self._send(rows, states)
             return Kept(batch=batch, job_ids=tuple(row.id for row in rows))
@@ -188,8 +196,10 @@ class Submission:
 
     def _send(self, rows: Iterable[JobRow], states: Mapping[str, TargetState]) -> None:
         for row in rows:
+            if row.status.is_final:
+                self._programs.delete(row.id)
             # Jobs of a paused target are for the sweep, after the pause.
-            if states.get(row.target) is not TargetState.PAUSED:
+            elif states.get(row.target) is not TargetState.PAUSED:
                 text = label(row.target, row.n_qubits, row.shots)
                 self._dispatcher.send(Dispatch(job_id=row.id, target=row.target, label=text))
 
@@ -217,6 +227,8 @@ class Submission:
             tags=list(spec.tags),
             parameters=list(spec.parameters),
             n_points=len(spec.parameter_values),
+            use_cache=spec.cache,
+            cache_key=self._cache.key(spec, target, owner),
             life=line(JobStatus.PENDING, now),
         )
 
