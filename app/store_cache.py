@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from app.rows import ENTRY, JOB, RESULT, WORKER
 from app.store_life import lock_in_order
 
-# Spelled as the partial index is, so that it is all that is read.
-_IS_ENTRY: Final = sa.literal_column(ENTRY, sa.Boolean())
+# Letter by letter as the partial index is, so that it is used; SQLAlchemy would write
+# a Boolean expression otherwise where the database has no Booleans.
+_IS_ENTRY: Final = sa.text(ENTRY)
 _NAMES: Final = ("method", "method_reason", "simulator_version", "result_bytes")
 
 
@@ -92,7 +93,8 @@ class CacheStatements:
         rows = self._connection.execute(
             sa.select(JOB.c.id.label("job_id"), JOB.c.cache_key, JOB.c.result_bytes)
             .where(_IS_ENTRY)
-            .order_by(JOB.c.id)
+            # By their ids the whole history might be read in its order.
+            .order_by(JOB.c.created_at, JOB.c.id)
             .limit(limit)
         )
         return [Entry(**row) for row in rows.mappings()]

@@ -7,7 +7,8 @@ with its slot's connection, and all die with the worker's main process, whose
 end of the standard input it watches.
 
     slot -> fork server   "spawn", with one end of a socket pair
-    fork server -> slot   {"spawned": PID, "fingerprint": TEXT}; {"exited": PID, "signal": N, "code": N}
+    fork server -> slot   {"spawned": PID, "fingerprint": TEXT};
+                          {"exited": PID, "signal": N, "code": N}
 """
 
 from __future__ import annotations

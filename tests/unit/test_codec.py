@@ -112,6 +112,7 @@ infos = st.builds(
     error=st.none() | st.builds(JobError, kind=text, message=text),
     method=text,
     method_reason=text,
+    cached_from=text,
     simulator_version=text,
     timings=st.builds(Timings, queued_s=st.none() | finite, saving_s=st.none() | finite),
     peak_memory_bytes=st.integers(0, 2**64 - 1),
