@@ -28,6 +28,9 @@ from qdispatch.model import JobSpec, JobStatus
 #: Entries given up in one transaction.
 BATCH: Final = 500
 
+# What the client keeps in a job's extra for itself: no option of any simulator.
+_NOTES: Final = ("qiskit",)
+
 # What is left of the limit once it was exceeded, so that it is not at every look.
 _LEFT: Final = 0.9
 
@@ -129,7 +132,12 @@ def content_key(spec: JobSpec, target: str, owner: str) -> bytes:
 
 
 def _canonical(extra: str) -> str:
-    return json.dumps(json.loads(extra), sort_keys=True) if extra else ""
+    if not extra:
+        return ""
+    options = json.loads(extra)
+    for name in _NOTES:
+        options.pop(name, None)
+    return json.dumps(options, sort_keys=True) if options else ""
 
 
 class CacheUpkeep:

@@ -82,6 +82,12 @@ def test_options_are_the_same_however_they_are_written() -> None:
     assert len({content_key(bell(extra=each), "aer", "ada") for each in written}) == 1
 
 
+def test_what_the_client_notes_there_is_no_option() -> None:
+    """Qiskit numbers its circuits, so that each has a name of its own."""
+    notes = ("", "{}", '{"qiskit": {"name": "circuit-1"}}', '{"qiskit": {"name": "circuit-2"}}')
+    assert len({content_key(bell(extra=each), "aer", "ada") for each in notes}) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "target", "max_bytes", "keyed"),
     [

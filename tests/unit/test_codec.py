@@ -62,6 +62,7 @@ specs = st.builds(
     extra=text,
     time_limit_s=st.none() | finite,
     tags=st.lists(text, max_size=3).map(tuple),
+    cache=st.booleans(),
     parameters=st.just(("a", "b")),
     parameter_values=st.lists(st.tuples(finite, finite), max_size=3).map(tuple),
 )
