@@ -57,8 +57,9 @@ LEASED = "lease_until IS NOT NULL"
 HAS_RESULTS = "result_bytes > 0"
 IN_BATCH = "batch_id IS NOT NULL"
 
-#: Larger results, in bytes, are not kept for equal jobs: to copy them takes long.
-MAX_ENTRY_BYTES: Final = 64 * 2**20
+#: Larger results, in bytes, are not kept for equal jobs: to copy them takes long. A state
+#: vector of 22 qubits is a little more than 64 MiB.
+MAX_ENTRY_BYTES: Final = 65 * 2**20
 ENTRY = f"cache_key IS NOT NULL AND status = 'finished' AND result_bytes <= {MAX_ENTRY_BYTES}"
 
 

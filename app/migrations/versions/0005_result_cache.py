@@ -12,7 +12,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_ENTRY = "cache_key IS NOT NULL AND status = 'finished' AND result_bytes <= 67108864"
+_ENTRY = "cache_key IS NOT NULL AND status = 'finished' AND result_bytes <= 68157440"
 
 
 def upgrade() -> None:
