@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,6 +17,35 @@ from app.store_life import lock_in_order
 # a Boolean expression otherwise where the database has no Booleans.
 _IS_ENTRY: Final = sa.text(ENTRY)
 _NAMES: Final = ("method", "method_reason", "simulator_version", "result_bytes")
+
+
+def _entries() -> sa.Select[Any]:
+    """The latest entry of each key, if a live worker would make the same of it."""
+    latest = sa.func.row_number().over(partition_by=JOB.c.cache_key, order_by=JOB.c.id.desc())
+    alike = (
+        sa.select(1)
+        .where(
+            WORKER.c.target == JOB.c.target,
+            WORKER.c.fingerprint == JOB.c.fingerprint,
+            WORKER.c.seen_at > sa.bindparam("seen_after"),
+        )
+        .correlate(JOB)
+    )
+    ranked = (
+        sa.select(JOB.c.id, latest.label("place"))
+        .where(_IS_ENTRY, JOB.c.cache_key.in_(sa.bindparam("keys", expanding=True)))
+        .where(JOB.c.fingerprint != "", alike.exists())
+        .subquery()
+    )
+    return (
+        sa.select(JOB.c.id.label("job_id"), JOB.c.cache_key, *(JOB.c[name] for name in _NAMES))
+        .where(JOB.c.id.in_(sa.select(ranked.c.id).where(ranked.c.place == 1)))
+        .with_for_update(read=True, key_share=True, skip_locked=True)
+    )
+
+
+# Made once: to put it together takes longer than to run it.
+_ENTRIES: Final = _entries()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,30 +77,9 @@ class CacheStatements:
             keys: Of the jobs.
             seen_after: A worker that was seen later lives.
         """
-        latest = sa.func.row_number().over(partition_by=JOB.c.cache_key, order_by=JOB.c.id.desc())
-        alike = (
-            sa.select(1)
-            .where(
-                WORKER.c.target == JOB.c.target,
-                WORKER.c.fingerprint == JOB.c.fingerprint,
-                WORKER.c.seen_at > seen_after,
-            )
-            .correlate(JOB)
-        )
-        ranked = (
-            sa.select(JOB.c.id, latest.label("place"))
-            .where(_IS_ENTRY, JOB.c.cache_key.in_(list(keys)))
-            .where(JOB.c.fingerprint != "", alike.exists())
-            .subquery()
-        )
-        statement = (
-            sa.select(JOB.c.id.label("job_id"), JOB.c.cache_key, *(JOB.c[name] for name in _NAMES))
-            .where(JOB.c.id.in_(sa.select(ranked.c.id).where(ranked.c.place == 1)))
-            .with_for_update(read=True, key_share=True, skip_locked=True)
-        )
+        rows = self._connection.execute(_ENTRIES, {"keys": list(keys), "seen_after": seen_after})
         # One that was given up since has no key.
-        found = [Entry(**row) for row in self._connection.execute(statement).mappings()]
-        return {entry.cache_key: entry for entry in found if entry.cache_key}
+        return {row["cache_key"]: Entry(**row) for row in rows.mappings() if row["cache_key"]}
 
     def copy_results(self, job_ids: Sequence[UUID]) -> None:
         """Gives jobs the results of those that they are answered from."""
