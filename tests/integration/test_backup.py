@@ -16,12 +16,14 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from app import backup as backup_module
 from app.backup import Backup, BackupError, back_up, restore
 from app.database import migrate, open_store
 from app.ports import Dispatch
-from app.settings import Settings, SettingsError
+from app.settings import PROJECT, Settings, SettingsError
 from qdispatch.model import ErrorKind, JobStatus, ProgramFormat, TargetState
 from tasks.run import JobRunner
 from tests.fakes import ManualStop, ScriptedEngine
@@ -257,16 +259,13 @@ def test_a_backup_of_the_version_before_is_brought_up_to_date(
 ) -> None:
     job_id = world.job_in(FINISHED)
     back_up(world.settings, folder, clock=world.clock)
-    with sqlite3.connect(folder / "qdispatch.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0002'")
-        connection.execute("DROP INDEX job_batch_idx")
-        for name in ("batch", "sweep"):
-            connection.execute(f"DROP TABLE {name}")
-        for name in (
-            "batch_id", "batch_index", "parameters", "n_points", "points_done", "life"
-        ):  # fmt: skip
-            connection.execute(f"ALTER TABLE job DROP COLUMN {name}")
-    connection.close()
+    config = Config()
+    config.set_main_option("script_location", str(PROJECT / "app" / "migrations"))
+    engine = sa.create_engine(f"sqlite:///{folder / 'qdispatch.db'}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+    engine.dispose()
     restore(empty, folder)
     open_store(empty).close()
     restored = open_world(empty).info(job_id)
