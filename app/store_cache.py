@@ -12,12 +12,11 @@ import sqlalchemy as sa
 
 from app.rows import ENTRY, JOB, RESULT, WORKER
 from app.store_life import lock_in_order
+from qdispatch.model import JobStatus
 
 # Letter by letter as the partial index is, so that it is used; SQLAlchemy would write
 # a Boolean expression otherwise where the database has no Booleans.
 _IS_ENTRY: Final = sa.text(ENTRY)
-# SQLite, which counts nothing beforehand, may think that the status tells more.
-_BY_INDEX: Final = (JOB, "INDEXED BY job_cache_idx", "sqlite")
 _NAMES: Final = ("method", "method_reason", "simulator_version", "result_bytes")
 
 
@@ -37,12 +36,12 @@ def _entries() -> sa.Select[Any]:
         sa.select(JOB.c.id, latest.label("place"))
         .where(_IS_ENTRY, JOB.c.cache_key.in_(sa.bindparam("keys", expanding=True)))
         .where(JOB.c.fingerprint != "", alike.exists())
-        .with_hint(*_BY_INDEX)
         .subquery()
     )
     return (
         sa.select(JOB.c.id.label("job_id"), JOB.c.cache_key, *(JOB.c[name] for name in _NAMES))
         .where(JOB.c.id.in_(sa.select(ranked.c.id).where(ranked.c.place == 1)))
+        .where(JOB.c.status == JobStatus.FINISHED)
         .with_for_update(read=True, key_share=True, skip_locked=True)
     )
 
@@ -97,14 +96,13 @@ class CacheStatements:
     def size(self) -> int:
         """What the results of all entries take, as they are encoded, in bytes."""
         statement = sa.select(sa.func.sum(JOB.c.result_bytes)).where(_IS_ENTRY)
-        return int(self._connection.execute(statement.with_hint(*_BY_INDEX)).scalar() or 0)
+        return int(self._connection.execute(statement).scalar() or 0)
 
     def oldest(self, limit: int) -> list[Entry]:
         """The oldest entries."""
         rows = self._connection.execute(
             sa.select(JOB.c.id.label("job_id"), JOB.c.cache_key, JOB.c.result_bytes)
             .where(_IS_ENTRY)
-            .with_hint(*_BY_INDEX)
             # By their ids the whole history might be read in its order.
             .order_by(JOB.c.created_at, JOB.c.id)
             .limit(limit)

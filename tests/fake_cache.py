@@ -56,7 +56,7 @@ class FakeCacheStatements:
             for _, row in sorted(self._tables.jobs.items())
             if row["cache_key"] is not None
             and row["status"] is JobStatus.FINISHED
-            and row["result_bytes"] <= MAX_ENTRY_BYTES
+            and 1 <= row["result_bytes"] <= MAX_ENTRY_BYTES
         ]
 
 

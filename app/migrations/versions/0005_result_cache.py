@@ -12,7 +12,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_ENTRY = "cache_key IS NOT NULL AND status = 'finished' AND result_bytes <= 68157440"
+_ENTRY = "cache_key IS NOT NULL AND result_bytes BETWEEN 1 AND 68157440"
 
 
 def upgrade() -> None:
