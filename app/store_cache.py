@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from app.rows import ENTRY, JOB, RESULT, WORKER
 from app.store_life import lock_in_order
@@ -20,7 +21,7 @@ _IS_ENTRY: Final = sa.text(ENTRY)
 _NAMES: Final = ("method", "method_reason", "simulator_version", "result_bytes")
 
 
-def _entries() -> sa.Select[Any]:
+def _entries(among: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """The latest entry of each key, if a live worker would make the same of it."""
     latest = sa.func.row_number().over(partition_by=JOB.c.cache_key, order_by=JOB.c.id.desc())
     alike = (
@@ -34,7 +35,7 @@ def _entries() -> sa.Select[Any]:
     )
     ranked = (
         sa.select(JOB.c.id, latest.label("place"))
-        .where(_IS_ENTRY, JOB.c.cache_key.in_(sa.bindparam("keys", expanding=True)))
+        .where(_IS_ENTRY, among)
         .where(JOB.c.fingerprint != "", alike.exists())
         .subquery()
     )
@@ -46,8 +47,14 @@ def _entries() -> sa.Select[Any]:
     )
 
 
-# Made once: to put it together takes longer than to run it.
-_ENTRIES: Final = _entries()
+# Made once: to put them together takes longer than to run them. PostgreSQL's is the
+# same for any number of keys, so that it is prepared once.
+_ENTRIES: Final = {
+    "sqlite": _entries(JOB.c.cache_key.in_(sa.bindparam("keys", expanding=True))),
+    "postgresql": _entries(
+        JOB.c.cache_key == sa.any_(sa.bindparam("keys", type_=postgresql.ARRAY(sa.LargeBinary)))
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +86,8 @@ class CacheStatements:
             keys: Of the jobs.
             seen_after: A worker that was seen later lives.
         """
-        rows = self._connection.execute(_ENTRIES, {"keys": list(keys), "seen_after": seen_after})
+        values = {"keys": list(keys), "seen_after": seen_after}
+        rows = self._connection.execute(_ENTRIES[self._connection.dialect.name], values)
         # One that was given up since has no key.
         return {row["cache_key"]: Entry(**row) for row in rows.mappings() if row["cache_key"]}
 
@@ -99,12 +107,12 @@ class CacheStatements:
         return int(self._connection.execute(statement).scalar() or 0)
 
     def oldest(self, limit: int) -> list[Entry]:
-        """The oldest entries."""
+        """The entries that have been there for longest."""
         rows = self._connection.execute(
             sa.select(JOB.c.id.label("job_id"), JOB.c.cache_key, JOB.c.result_bytes)
             .where(_IS_ENTRY)
-            # By their ids the whole history might be read in its order.
-            .order_by(JOB.c.created_at, JOB.c.id)
+            # No index has this order: the whole history might be read by one that had.
+            .order_by(JOB.c.finish_time, JOB.c.id)
             .limit(limit)
         )
         return [Entry(**row) for row in rows.mappings()]

@@ -44,7 +44,8 @@ class FakeCacheStatements:
         return sum(row["result_bytes"] for row in self._entries())
 
     def oldest(self, limit: int) -> list[Entry]:
-        return [_entry(row) for row in self._entries()[:limit]]
+        rows = sorted(self._entries(), key=lambda row: (row["finish_time"], row["id"]))
+        return [_entry(row) for row in rows[:limit]]
 
     def forget(self, job_ids: Sequence[UUID]) -> None:
         for each in set(job_ids) & self._tables.jobs.keys():

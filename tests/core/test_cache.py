@@ -305,7 +305,7 @@ def test_the_history_is_not_read(world: World) -> None:
         for wanted, how in (
             ("row_number", "job_cache_idx (cache_key=?)"),
             ("sum(job.result_bytes)", "job_cache_idx (cache_key>?)"),
-            ("ORDER BY job.created_at", "job_cache_idx (cache_key>?)"),
+            ("ORDER BY job.finish_time", "job_cache_idx (cache_key>?)"),
         ):
             (statement,) = (each for each in given if wanted in each)
             values = (None,) * statement.count("?")
