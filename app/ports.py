@@ -31,11 +31,32 @@ class Dispatch:
     """How often the job had been claimed when this was made."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Jobs of one target that one message carries to its queue."""
+
+    chunk_id: UUID
+    """Names the message."""
+    target: str
+    """Names the queue."""
+    job_ids: tuple[UUID, ...]
+    """In the order in which they are to run."""
+    label: str
+    """Shown by monitors beside the id."""
+
+
+#: What the broker has confirmed.
+Sent: TypeAlias = Dispatch | Chunk
+
+
 class Dispatcher(Protocol):
     """Tells workers about jobs. Returns at once; a failure is the sweep's to mend."""
 
     def send(self, dispatch: Dispatch) -> None:
         """Puts a committed job on its queue."""
+
+    def send_chunk(self, chunk: Chunk) -> None:
+        """Puts committed jobs on their queue, all in one message."""
 
     def revoke(self, job_ids: Sequence[UUID], *, running: bool) -> None:
         """Tells workers that jobs are canceled.

@@ -6,8 +6,10 @@ edge catches all of them.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -26,6 +28,9 @@ SUFFIX = ".qasm"
 _FRESH = ".new"
 # Files that are written at the same time.
 _WRITERS: Final = 16
+
+# What file systems say that know no second name of a file, or not so many.
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +54,8 @@ class Programs:
         try:
             self._fs, self._folder = url_to_fs(url, use_listings_cache=False)
             self._fs.makedirs(self._folder, exist_ok=True)
+            # fsspec's layers cost more than the file itself.
+            self._is_local = isinstance(self._fs, LocalFileSystem)
         except (OSError, ValueError, ImportError) as error:
             # Unknown protocols are a ValueError, and uninstalled ones an ImportError.
             raise UnavailableError(f"programs_url cannot be used: {error}") from error
@@ -72,6 +79,40 @@ class Programs:
             raise UnavailableError(f"the program cannot be stored: {error}") from error
 
     def _store_all(self, programs: Mapping[UUID, str]) -> None:
+        linked = self._linked(programs)
+        programs = {key: text for key, text in programs.items() if key not in linked}
+        if len(programs) == 1:
+            ((job_id, program),) = programs.items()
+            self._store(self._path(job_id), program.encode())
+        else:
+            self._store_many(programs)
+        for job_id, first in linked.items():
+            self._link(self._path(first), self._path(job_id))
+
+    @staticmethod
+    def _link(path: str, name: str) -> None:
+        try:
+            os.link(path, name)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(path, name)
+            with Path(name).open("rb") as file:
+                os.fsync(file.fileno())
+
+    def _linked(self, programs: Mapping[UUID, str]) -> dict[UUID, UUID]:
+        """Which of these jobs can share a file with another, by another name for it.
+
+        Jobs of a batch often have the same program, and a name costs less than a file.
+        """
+        if not self._is_local:
+            return {}
+        first: dict[str, UUID] = {}
+        for job_id, program in programs.items():
+            first.setdefault(program, job_id)
+        return {key: first[text] for key, text in programs.items() if first[text] != key}
+
+    def _store_many(self, programs: Mapping[UUID, str]) -> None:
         # Disks and object stores make many files last in hardly more time than one.
         with ThreadPoolExecutor(min(_WRITERS, len(programs))) as writers:
             stored = [
@@ -86,7 +127,7 @@ class Programs:
                 raise
 
     def _store(self, path: str, data: bytes) -> None:
-        if not isinstance(self._fs, LocalFileSystem):
+        if not self._is_local:
             # Of an object store: it is there whole, or not at all.
             self._fs.pipe_file(path, data)
             return
@@ -99,7 +140,7 @@ class Programs:
         Path(fresh).rename(path)
 
     def _keep_names(self) -> None:
-        if not isinstance(self._fs, LocalFileSystem):
+        if not self._is_local:
             return
         folder = os.open(self._folder, os.O_RDONLY)
         try:
@@ -115,7 +156,11 @@ class Programs:
             UnavailableError: The folder cannot be read.
         """
         try:
-            data: bytes = self._fs.cat_file(self._path(job_id))
+            data: bytes = (
+                Path(self._path(job_id)).read_bytes()
+                if self._is_local
+                else self._fs.cat_file(self._path(job_id))
+            )
         except FileNotFoundError as error:
             raise ProgramLostError(f"the program file of job {job_id} is gone") from error
         except Exception as error:
@@ -128,9 +173,12 @@ class Programs:
         What cannot be removed now is litter, and the sweep's to remove.
         """
         try:
-            if isinstance(self._fs, LocalFileSystem):
+            if self._is_local:
+                # It has one of these names.
+                Path(self._path(job_id)).unlink(missing_ok=True)
                 Path(f"{self._path(job_id)}{_FRESH}").unlink(missing_ok=True)
-            self._fs.rm_file(self._path(job_id))
+            else:
+                self._fs.rm_file(self._path(job_id))
         except FileNotFoundError:
             return
         except Exception as error:  # noqa: BLE001 - the job has ended, whatever becomes of its file

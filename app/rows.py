@@ -56,6 +56,7 @@ ACTIVE = "status IN ('pending', 'running')"
 LEASED = "lease_until IS NOT NULL"
 HAS_RESULTS = "result_bytes > 0"
 IN_BATCH = "batch_id IS NOT NULL"
+IN_CHUNK = f"chunk_id IS NOT NULL AND {ACTIVE}"
 
 #: Larger results, in bytes, are not kept for equal jobs: to copy them takes long. A state
 #: vector of 22 qubits is a little more than 64 MiB.
@@ -108,6 +109,12 @@ class JobRow(SQLModel, table=True):
             postgresql_where=sa.text(ENTRY),
             sqlite_where=sa.text(ENTRY),
         ),
+        sa.Index(
+            "job_chunk_idx",
+            "chunk_id",
+            postgresql_where=sa.text(IN_CHUNK),
+            sqlite_where=sa.text(IN_CHUNK),
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -151,6 +158,8 @@ class JobRow(SQLModel, table=True):
     )
     batch_id: UUID | None = None
     batch_index: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    #: Names the message that carries it with others; None if it has one of its own.
+    chunk_id: UUID | None = None
     parameters: list[str] = Field(
         default_factory=list, sa_type=sa.JSON, sa_column_kwargs={"server_default": "[]"}
     )

@@ -8,10 +8,11 @@ from typing import Final
 from uuid import UUID
 
 from app.cancellation import Canceling
+from app.chunks import note_sent
 from app.history import History
 from app.ids import known_id, parse_batch_id, parse_job_id
 from app.placement import TargetLoad
-from app.ports import Clock, Dispatch, Dispatcher
+from app.ports import Clock, Dispatcher, Sent
 from app.programs import Programs
 from app.records import batch_of, info_of, unpack_points
 from app.rows import BatchRow, JobRow
@@ -154,10 +155,10 @@ class JobService:
         points = unpack_points(packed, len(row.parameters))
         return replace(info, spec=replace(info.spec, parameter_values=points))
 
-    def mark_sent(self, sent: Sequence[Dispatch]) -> None:
-        """Notes that the broker has the messages for these jobs."""
+    def mark_sent(self, sent: Sequence[Sent]) -> None:
+        """Notes what the broker has confirmed."""
         with self._store.write() as tx:
-            tx.mark_sent(sent, self._clock())
+            note_sent(tx, sent, self._clock())
 
     def results(self, job_id: str) -> Sequence[bytes]:
         """The results of a job, each a serialized qdispatch.v1.Result.

@@ -30,6 +30,7 @@ from app.rows import (
     WorkerRow,
 )
 from app.store_cache import CacheStatements
+from app.store_chunks import ChunkStatements
 from app.store_history import HistoryStatements
 from app.store_life import LifeStatements, lock_in_order
 from app.store_lists import ListStatements
@@ -122,6 +123,7 @@ class Transaction(LifeStatements):
 
     Attributes:
         targets: Those about the states of targets.
+        chunks: Those about jobs that one message carries.
         history: Those about jobs that have ended.
         cache: Those about jobs that answer equal ones.
         lists: Those about lists of jobs, and batches.
@@ -130,6 +132,7 @@ class Transaction(LifeStatements):
     def __init__(self, connection: sa.Connection) -> None:
         super().__init__(connection)
         self.targets = TargetStatements(connection)
+        self.chunks = ChunkStatements(connection)
         self.history = HistoryStatements(connection)
         self.cache = CacheStatements(connection)
         self.lists = ListStatements(connection)
@@ -233,7 +236,7 @@ class Transaction(LifeStatements):
             sa.update(JOB)
             .where(sa.tuple_(JOB.c.id, JOB.c.attempt).in_(keys), JOB.c.status == JobStatus.PENDING)
             .where(~is_paused())
-            .values(sent_at=now)
+            .values(sent_at=now, chunk_id=None)
         )
 
     def hold_back(self, job_id: UUID) -> None:
@@ -244,7 +247,7 @@ class Transaction(LifeStatements):
         self._connection.execute(
             sa.update(JOB)
             .where(JOB.c.id == job_id, JOB.c.status == JobStatus.PENDING)
-            .values(sent_at=None)
+            .values(sent_at=None, chunk_id=None)
         )
 
     def unsent(
@@ -271,9 +274,10 @@ class Transaction(LifeStatements):
         )
 
     def sent(self) -> dict[str, int]:
-        """How many pending jobs should have a message in their queue, by target."""
+        """How many messages should be in the queues, by target: those of pending jobs."""
+        message = sa.func.coalesce(JOB.c.chunk_id, JOB.c.id)
         rows = self._connection.execute(
-            sa.select(JOB.c.target, sa.func.count())
+            sa.select(JOB.c.target, sa.func.count(message.distinct()))
             .where(_active(), JOB.c.status == JobStatus.PENDING, JOB.c.sent_at.is_not(None))
             .group_by(JOB.c.target)
         )

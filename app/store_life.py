@@ -152,7 +152,7 @@ class LifeStatements:
             finish_time=now,
             lease_until=None,
             error_kind=outcome.kind.value,
-            error_message=_storable(outcome.message),
+            error_message=storable(outcome.message),
             simulator_version=outcome.simulator_version,
             parsing_s=outcome.parsing_s,
             simulating_s=outcome.simulating_s,
@@ -247,6 +247,7 @@ class LifeStatements:
             lapsed=lapsed,
             lease_until=None,
             sent_at=None,
+            chunk_id=None,
             not_before=not_before,
             points_done=0,
             faults=JOB.c.faults + faults,
@@ -281,7 +282,7 @@ class LifeStatements:
         return None if row is None else JobRow(**row)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A message as every database and the wire can carry it; parsers quote anything."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 

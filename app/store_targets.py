@@ -79,4 +79,4 @@ class TargetStatements:
         statement = sa.update(JOB).where(active, JOB.c.status == JobStatus.PENDING)
         if target is not None:
             statement = statement.where(JOB.c.target == target)
-        return self._connection.execute(statement.values(sent_at=None)).rowcount
+        return self._connection.execute(statement.values(sent_at=None, chunk_id=None)).rowcount

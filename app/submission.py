@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import UUID
 
 from app.cache import ResultCache
+from app.chunks import cut_into_chunks
 from app.events import line
 from app.ids import new_id
-from app.placement import Placement, TargetLoad, drained_error
-from app.ports import Clock, Dispatch, Dispatcher
+from app.placement import WORKER_SEEN_S, Placement, TargetLoad, drained_error
+from app.ports import Chunk, Clock, Dispatch, Dispatcher
 from app.programs import Programs
 from app.records import dump_observables, pack_points
 from app.rows import BatchRow, JobRow
@@ -122,11 +124,14 @@ class Submission:
             states = self._states(tx)
             drained = any(states.get(each) is TargetState.DRAINED for each in targets)
             rows = self._cache.answer(tx, rows, states)
+            to_run = [row for row in rows if not row.status.is_final]
+            chunks = cut_into_chunks(to_run, self._slots(tx))
             inserted = not drained and tx.insert_batch(batch, rows, points)
             if inserted:
                 self._cache.copy(tx, rows)
         if inserted:
-            self._send(rows, states)
+            self._send_chunks(chunks, states)
+            self._send([row for row in rows if row.chunk_id is None], states)
             return Kept(batch=batch, job_ids=tuple(row.id for row in rows))
         for row in rows:
             self._programs.delete(row.id)
@@ -193,6 +198,16 @@ class Submission:
     def _states(self, tx: Transaction) -> Mapping[str, TargetState]:
         # Held, so that nothing is accepted after a drain was acknowledged.
         return tx.targets.states(hold=True)
+
+    def _slots(self, tx: Transaction) -> dict[str, int]:
+        seen_after = self._clock() - timedelta(seconds=WORKER_SEEN_S)
+        return {target: slots for target, (_, slots) in tx.workers(seen_after).items()}
+
+    def _send_chunks(self, chunks: Iterable[Chunk], states: Mapping[str, TargetState]) -> None:
+        for chunk in chunks:
+            # See `_send`.
+            if states.get(chunk.target) is not TargetState.PAUSED:
+                self._dispatcher.send_chunk(chunk)
 
     def _send(self, rows: Iterable[JobRow], states: Mapping[str, TargetState]) -> None:
         for row in rows:

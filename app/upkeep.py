@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from app.chunks import note_sent
 from app.faults import Fault, end_attempt
 from app.jobs import Failed
-from app.ports import Clock, Dispatch, Dispatcher, Queues
+from app.ports import Clock, Dispatch, Dispatcher, Queues, Sent
 from app.programs import Programs
 from app.rows import JobRow
 from app.settings import JobSettings
@@ -94,10 +95,10 @@ class Upkeep:
             self._dispatcher.send(dispatch)
         return len(dispatches)
 
-    def mark_sent(self, sent: Sequence[Dispatch]) -> None:
-        """Notes that the broker has the messages for these jobs."""
+    def mark_sent(self, sent: Sequence[Sent]) -> None:
+        """Notes what the broker has confirmed."""
         with self._store.write() as tx:
-            tx.mark_sent(sent, self._clock())
+            note_sent(tx, sent, self._clock())
 
     def recover(self) -> int:
         """Takes jobs from workers that were not heard of; returns how many.

@@ -8,7 +8,6 @@ changed, and then for those.
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -35,11 +34,10 @@ from qdispatch.updates import BatchUpdate, JobUpdate
 
 _log = logging.getLogger(__name__)
 
-# A worker says that it begins before it has claimed the job: what was said to have
-# changed and had not is looked at again after these times, in seconds.
-_AGAIN_S: Final = (0.01, 0.03, 0.1, 0.3)
 # Jobs in one question.
 _MANY: Final = 1000
+# Of so many jobs at the most all is read at once, whether it is new or not.
+_FEW: Final = 20
 # How long to wait for a database that is away, in seconds, unless looks are closer.
 _AWAY_S: Final = 1.0
 # Outlooks are made when a job has been watched for so long, and every so often, in
@@ -95,7 +93,6 @@ class Watchers:
         # The thread's own.
         self._of_job: dict[UUID, set[Watcher]] = defaultdict(set)
         self._versions: dict[UUID, Version] = {}
-        self._again: list[tuple[float, int, UUID]] = []
         self._targets: dict[UUID, str] = {}
         self._expected: Outlooks = {}
         self._to_tell: deque[Watcher] = deque()
@@ -168,7 +165,7 @@ class Watchers:
     def _run(self) -> None:
         look_at = monotonic()
         while True:
-            said, new, left, closed = self._next(min(look_at, self._due(), self._outlook_at))
+            said, new, left, closed = self._next(min(look_at, self._outlook_at))
             # Whoever has left at once is in both.
             new = [each for each in new if each not in left]
             if closed:
@@ -178,10 +175,7 @@ class Watchers:
             try:
                 self._forget(left)
                 self._begin(new)
-                keys = set(self._of_job) if everything else said & self._of_job.keys()
-                keys |= self._ripe(now)
-                unchanged = self._look(keys)
-                self._look_again(said & unchanged, now)
+                self._look(set(self._of_job) if everything else said & self._of_job.keys())
                 if now >= self._outlook_at:
                     self._tell_outlooks()
                 if everything:
@@ -191,7 +185,7 @@ class Watchers:
                 with self._condition:
                     self._new[:0] = [each for each in new if not each.told]
                 self._pause()
-                # Whatever was said to have changed, or was to be looked at again, is among all.
+                # Whatever was said to have changed is among all.
                 look_at = monotonic()
             except Exception:  # noqa: BLE001 - a defect; others are still to be told
                 _log.exception("cannot tell watchers")
@@ -216,23 +210,6 @@ class Watchers:
     def _pause(self) -> None:
         with self._condition:
             self._condition.wait_for(lambda: self._closed, min(_AWAY_S, self._interval_s))
-
-    def _due(self) -> float:
-        return self._again[0][0] if self._again else float("inf")
-
-    def _ripe(self, now: float) -> set[UUID]:
-        """Jobs whose time has come to be looked at again."""
-        ripe: set[UUID] = set()
-        while self._again and self._again[0][0] <= now:
-            _, times, key = heapq.heappop(self._again)
-            ripe.add(key)
-            if times + 1 < len(_AGAIN_S):
-                heapq.heappush(self._again, (now + _AGAIN_S[times + 1], times + 1, key))
-        return ripe & self._of_job.keys()
-
-    def _look_again(self, keys: Iterable[UUID], now: float) -> None:
-        for key in keys:
-            heapq.heappush(self._again, (now + _AGAIN_S[0], 0, key))
 
     def _begin(self, new: Sequence[Watcher]) -> None:
         """Tells new watchers where their jobs are."""
@@ -267,19 +244,34 @@ class Watchers:
         else:
             watcher.watch = BatchWatch(batch, places, dict(enumerate(watcher.seen)))
 
-    def _look(self, keys: Collection[UUID]) -> set[UUID]:
-        """Tells of those of these jobs that have changed; returns those that have not."""
-        versions: dict[UUID, Version] = {}
-        for some in _pieces(keys):
-            with self._store.read() as tx:
-                versions |= tx.lists.versions(some)
-        fresh = {key for key, each in versions.items() if each != self._versions.get(key)}
-        rows = self._rows(fresh)
+    def _look(self, keys: Collection[UUID]) -> None:
+        """Tells of those of these jobs that have changed."""
+        if len(keys) <= _FEW:
+            # One question: these have likely changed, or nobody would have said so.
+            rows = self._rows(keys)
+            versions = {
+                key: (row.status, len(row.life), row.points_done) for key, row in rows.items()
+            }
+            fresh = self._changed_among(versions)
+            rows = {key: row for key, row in rows.items() if key in fresh}
+        else:
+            versions = self._versions_of(keys)
+            fresh = self._changed_among(versions)
+            rows = self._rows(fresh)
         for watcher in {each for key in rows for each in self._of_job[key]}:
             self._tell(watcher, rows, None)
         self._versions |= {key: versions[key] for key in rows if key in self._of_job}
         self._drop_deleted(set(keys) - versions.keys())
-        return set(keys) - fresh
+
+    def _versions_of(self, keys: Collection[UUID]) -> dict[UUID, Version]:
+        versions: dict[UUID, Version] = {}
+        for some in _pieces(keys):
+            with self._store.read() as tx:
+                versions |= tx.lists.versions(some)
+        return versions
+
+    def _changed_among(self, versions: Mapping[UUID, Version]) -> set[UUID]:
+        return {key for key, each in versions.items() if each != self._versions.get(key)}
 
     def _rows(self, keys: Collection[UUID]) -> dict[UUID, Any]:
         """What there is to tell of these jobs; the whole row where one is watched by itself."""

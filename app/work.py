@@ -63,6 +63,27 @@ class WorkService:
         spec = replace(spec_of(row), parameter_values=points)
         return Claim(job_id=job_id, attempt=row.attempt, faults=row.faults, spec=spec)
 
+    def claim_many(self, job_ids: Sequence[UUID], worker: str) -> list[Claim]:
+        """Gives those of these jobs to a worker that are pending, in this order; no sweeps.
+
+        Those of a paused target are for the sweep to send again after the pause.
+        """
+        now = self._clock()
+        with self._store.write() as tx:
+            rows = tx.chunks.claim(job_ids, worker=worker, now=now, lease_until=self._lease(now))
+            if len(rows) < len(job_ids):
+                tx.chunks.release(job_ids)
+        return [
+            Claim(job_id=key, attempt=row.attempt, faults=row.faults, spec=spec_of(row))
+            for key in job_ids
+            if (row := rows.get(key)) is not None
+        ]
+
+    def release(self, job_ids: Sequence[UUID]) -> None:
+        """Leaves those of these jobs that are pending to others; the sweep sends them again."""
+        with self._store.write() as tx:
+            tx.chunks.release(job_ids)
+
     def program(self, job_id: UUID) -> str:
         """The program of a claimed job.
 
@@ -81,6 +102,16 @@ class WorkService:
         """Whether a claim still holds; False if the job was canceled or given away: stop."""
         with self._store.read() as tx:
             return tx.holds(claim.job_id, claim.attempt)
+
+    def renew_many(self, claims: Sequence[Claim]) -> set[UUID]:
+        """Prolongs claims; the jobs of those that still hold."""
+        with self._store.write() as tx:
+            return tx.chunks.renew(claims, self._lease(self._clock()))
+
+    def held_among(self, claims: Sequence[Claim]) -> set[UUID]:
+        """The jobs of those of these claims that still hold."""
+        with self._store.read() as tx:
+            return tx.chunks.held(claims)
 
     def progress(self, claim: Claim, points_done: int) -> None:
         """Notes how far a sweep is."""
@@ -120,6 +151,25 @@ class WorkService:
         self._programs.delete(claim.job_id)
         return True
 
+    def end_many(self, ended: Sequence[tuple[Claim, Finished | Failed]]) -> set[UUID]:
+        """Ends jobs with their results or errors; those whose claims still held."""
+        started = monotonic()
+        try:
+            with self._store.write() as tx:
+                if not tx.chunks.end(ended, now=self._clock(), saving_s=monotonic() - started):
+                    raise _GivenAwayError  # noqa: TRY301 - rolls back
+        except _GivenAwayError:
+            # At least one was: each for itself, then.
+            return {claim.job_id for claim, outcome in ended if self._end(claim, outcome)}
+        for claim, _ in ended:
+            self._programs.delete(claim.job_id)
+        return {claim.job_id for claim, _ in ended}
+
+    def _end(self, claim: Claim, outcome: Finished | Failed) -> bool:
+        if isinstance(outcome, Finished):
+            return self.finish(claim, outcome)
+        return self.fail(claim, outcome)
+
     def fault(self, claim: Claim, outcome: Failed) -> JobStatus | None:
         """Ends an attempt that was cut short: by a crash, or the loss of its engine.
 
@@ -157,13 +207,19 @@ class WorkService:
         return True
 
     def cancel_all(self, job_ids: Sequence[UUID]) -> int:
-        """Ends jobs that an operator revoked, waiting or running; returns how many."""
+        """Ends jobs that an operator revoked, waiting or running; returns how many.
+
+        Args:
+            job_ids: Of jobs, or of chunks, which stand for all of their jobs.
+        """
         now = self._clock()
         rows: list[JobRow] = []
         with self._store.write() as tx:
+            # An operator may name the task of a chunk, too.
+            keys = [*job_ids, *tx.chunks.jobs(job_ids)]
             # One may go from running back to pending in between.
             for held in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.PENDING):
-                rows += tx.cancel(job_ids, held, now=now)
+                rows += tx.cancel(keys, held, now=now)
         for row in rows:
             self._programs.delete(row.id)
         return len(rows)

@@ -19,7 +19,7 @@ from qdispatch.errors import QDispatchError
 from rpc.server import Server
 from tasks.celery import make_celery
 from tasks.dispatch import BackgroundDispatcher
-from tasks.listen import EventListener
+from tasks.listen import Listener
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def serve(settings: Settings, stop: Event) -> None:
         changed=watchers.changed,
     )
     server = Server(service, watchers, settings.server)
-    listener = EventListener(make_celery(settings, results=False), on_job=watchers.changed)
+    listener = Listener(make_celery(settings, results=False), on_job=watchers.changed)
     dispatcher.start(on_sent=service.mark_sent)
     listener.start()
     server.start()

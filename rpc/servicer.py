@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 import grpc
 
@@ -14,7 +15,8 @@ from app.service import JobService
 from app.validation import in_batch
 from app.watching import Tell, Watcher, Watchers
 from qdispatch.codec import VERDICT, decode_spec, encode_cancellation, encode_job, encode_target
-from qdispatch.errors import TooLargeError
+from qdispatch.errors import QDispatchError, TooLargeError
+from qdispatch.model import JobStatus
 from qdispatch.updates import BatchUpdate, JobUpdate
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
@@ -29,6 +31,9 @@ from rpc.pieces import PIECE_BYTES, fitting, pieces
 from rpc.watch import Mailbox
 
 T = TypeVar("T")
+
+# Results that are told with the end of their job, in bytes.
+_SMALL_BYTES: Final = 256 * 1024
 
 
 class QDispatchServicer(pb_grpc.QDispatchServicer):
@@ -158,7 +163,18 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
 
         async for update in self._watch(begin, context, f"WatchJob {request.id}"):
             if isinstance(update, JobUpdate):
-                yield encode_job_update(update)
+                answer = encode_job_update(update)
+                if request.with_results and update.job.status is JobStatus.FINISHED:
+                    await self._add_results(answer, request.id)
+                yield answer
+
+    async def _add_results(self, answer: pb.WatchJobResponse, job_id: str) -> None:
+        """Spares the watcher a call, if the results are small and can be had."""
+        loop = asyncio.get_running_loop()
+        with suppress(QDispatchError):
+            values = await loop.run_in_executor(self._calls, self._service.results, job_id)
+            if sum(map(len, values)) <= min(_SMALL_BYTES, self._max_result_bytes):
+                answer.results.results.extend(map(pb.Result.FromString, values))
 
     async def _watch(
         self,

@@ -70,8 +70,11 @@ class Sweep:
         Args:
             row: One for each formula, such as `rows` gives them.
         """
-        phase: Any = self.circuit.global_phase if self._phase is None else row[self._phase]
-        return self.circuit.bound(_fill(self._body, row), phase)
+        return self.circuit.bound(_fill(self._body, row), self.phase(row))
+
+    def phase(self, row: Sequence[Any]) -> Any:
+        """The circuit's global phase with values in place of its formulas; see `bound`."""
+        return self.circuit.global_phase if self._phase is None else row[self._phase]
 
     def _block(self, ops: tuple[Op, ...]) -> _Block:
         open_gates: list[_OpenGate] = []

@@ -83,12 +83,10 @@ def _broker(settings: Settings, *, consumes: bool) -> dict[str, Any]:
             # The timer's thread sleeps for so long, and a stop waits for it.
             "worker_timer_precision": 0.2,
         }
-    # What workers publish are words to monitors: nobody waits for a broker in an
-    # alarm to confirm them. A broker that is frozen, or cut off in silence, must not
-    # hold who sends jobs; a consumer waits for long, and notices by its heartbeat.
-    options: dict[str, Any] = (
-        {} if consumes else {"confirm_publish": True, "read_timeout": 10.0, "write_timeout": 10.0}
-    )
+    # A broker that is frozen, or cut off in silence, must not hold who sends jobs; a
+    # consumer waits for long, and notices by its heartbeat. Confirmations are for
+    # `tasks.confirms` to ask for: Celery would wait for each by itself.
+    options: dict[str, Any] = {} if consumes else {"read_timeout": 10.0, "write_timeout": 10.0}
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "broker_transport_options": options,

@@ -11,29 +11,30 @@ import signal
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Final, TypeAlias
 from uuid import UUID
 
 from celery import Celery
 from kombu import Connection
 
-from app.ports import Dispatch
+from app.ports import Chunk, Dispatch, Sent
 from qdispatch.errors import QDispatchError, UnavailableError
+from tasks.link import Link
+from tasks.send import Sender
 
 _log = logging.getLogger(__name__)
-
-#: Name of the one task that there is.
-RUN_JOB: Final = "qdispatch.run_job"
 
 #: Sent to a slot to make it look whether it still holds its job. Of the signals
 #: that the kernel ignores unless they are handled, one that no pool handles.
 WAKE_SIGNAL: Final = signal.SIGURG
 
-# Jobs whose sending is noted in one transaction.
-_BATCH: Final = 200
-# How long the broker may take to confirm a message, in seconds: one that is in
-# an alarm, or frozen, must not hold the thread for good.
-_CONFIRM_S: Final = 10.0
+# Messages that are on their way to the broker at the same time, and revocations
+# that go in between; also what is noted in one transaction.
+_TOGETHER: Final = 200
+# How long the note may wait that something was sent, in seconds. Most jobs are taken
+# by then, and need none. The sweep sends again what was not noted for longer.
+_NOTE_S: Final = 0.5
 
 _Revocation: TypeAlias = tuple[tuple[UUID, ...], bool]
 
@@ -44,22 +45,27 @@ class BackgroundDispatcher:
     Args:
         celery: An application whose result backend is disabled, so that
             publishing needs the broker and nothing else.
+        note_after_s: How long the note may wait that something was sent, in seconds.
     """
 
-    def __init__(self, celery: Celery) -> None:
+    def __init__(self, celery: Celery, *, note_after_s: float = _NOTE_S) -> None:
         self._celery = celery
-        self._link = _Link(celery)
-        self._queue: SimpleQueue[Dispatch | _Revocation | None] = SimpleQueue()
+        self._note_after_s = note_after_s
+        self._link = Link(celery)
+        self._sender = Sender(celery, self._link)
+        self._queue: SimpleQueue[Sent | _Revocation | None] = SimpleQueue()
         # The sweep sends a job again and again as long as the broker is away.
         self._waiting: set[UUID] = set()
-        self._on_sent: Callable[[Sequence[Dispatch]], None] = lambda _: None
+        self._sent: list[Sent] = []
+        self._note_at = float("inf")
+        self._on_sent: Callable[[Sequence[Sent]], None] = lambda _: None
         self._thread = Thread(target=self._work, name="dispatcher", daemon=True)
 
-    def start(self, on_sent: Callable[[Sequence[Dispatch]], None]) -> None:
+    def start(self, on_sent: Callable[[Sequence[Sent]], None]) -> None:
         """Starts the thread.
 
         Args:
-            on_sent: Told of jobs whose messages the broker has confirmed.
+            on_sent: Told, a little later, of what the broker has confirmed.
         """
         self._on_sent = on_sent
         self._thread.start()
@@ -75,66 +81,64 @@ class BackgroundDispatcher:
             self._waiting.add(dispatch.job_id)
             self._queue.put(dispatch)
 
+    def send_chunk(self, chunk: Chunk) -> None:
+        """Puts committed jobs on their queue, all in one message."""
+        self._queue.put(chunk)
+
     def revoke(self, job_ids: Sequence[UUID], *, running: bool) -> None:
         """Tells workers that jobs are canceled."""
         self._queue.put((tuple(job_ids), running))
 
     def _work(self) -> None:
-        sent: list[Dispatch] = []
-        while True:
-            try:
-                # As long as more is to be sent, the note can wait for it.
-                item = self._queue.get(block=not sent)
-            except Empty:
-                self._note(sent)
-                continue
-            if item is None:
-                self._note(sent)
-                self._link.drop()
-                return
+        goes_on = True
+        while goes_on:
+            items = self._take()
+            goes_on = None not in items
+            publish: list[Sent] = []
+            for item in items:
+                if isinstance(item, Dispatch | Chunk):
+                    publish.append(item)
+                elif item is not None:
+                    # What is canceled is to be sent before that is told.
+                    self._publish(publish)
+                    publish = []
+                    self._revoke(*item)
+            self._publish(publish)
+            if not goes_on or len(self._sent) >= _TOGETHER or monotonic() >= self._note_at:
+                self._note()
+        self._link.drop()
+
+    def _take(self) -> list[Sent | _Revocation | None]:
+        """What there is to tell, when there is any, or when it is time for the notes."""
+        items: list[Sent | _Revocation | None] = []
+        try:
+            left_s = self._note_at - monotonic()
+            items.append(self._queue.get(timeout=max(0.0, left_s) if self._sent else None))
+            while len(items) < _TOGETHER and items[-1] is not None:
+                items.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        for item in items:
             if isinstance(item, Dispatch):
                 self._waiting.discard(item.job_id)
-                if self._publish(item):
-                    sent.append(item)
-                if len(sent) >= _BATCH:
-                    self._note(sent)
-            else:
-                self._revoke(*item)
+        return items
 
-    def _note(self, sent: list[Dispatch]) -> None:
+    def _note(self) -> None:
+        sent, self._sent, self._note_at = self._sent, [], float("inf")
         if sent:
             try:
                 self._on_sent(tuple(sent))
             except QDispatchError as error:
                 # They will be sent once more, and claimed once all the same.
-                _log.warning("cannot note %d jobs as sent: %s", len(sent), error)
+                _log.warning("cannot note %d messages as sent: %s", len(sent), error)
             except Exception:  # noqa: BLE001 - a defect elsewhere; the thread lives on
-                _log.exception("cannot note %d jobs as sent", len(sent))
-            sent.clear()
+                _log.exception("cannot note %d messages as sent", len(sent))
 
-    def _publish(self, dispatch: Dispatch) -> bool:
-        job_id = str(dispatch.job_id)
-
-        def send(connection: Connection) -> None:
-            self._celery.send_task(
-                RUN_JOB,
-                args=(job_id,),
-                task_id=job_id,
-                queue=dispatch.target,
-                # What Flower's list shows; the worker reads the id only.
-                argsrepr=f"({job_id!r},)",
-                kwargsrepr=dispatch.label,
-                producer=self._celery.amqp.Producer(connection, auto_declare=False),
-                retry=False,
-                confirm_timeout=_CONFIRM_S,
-            )
-
-        try:
-            self._link.use(send)
-        except Exception as error:  # noqa: BLE001 - each transport has its own; the thread lives on
-            _log.warning("cannot send job %s, the sweep will: %s", job_id, error)
-            return False
-        return True
+    def _publish(self, items: Sequence[Sent]) -> None:
+        if items:
+            if not self._sent:
+                self._note_at = monotonic() + self._note_after_s
+            self._sent += self._sender.send(items)
 
     def _revoke(self, job_ids: Sequence[UUID], running: bool) -> None:
         arguments = {
@@ -158,46 +162,6 @@ class BackgroundDispatcher:
             _log.warning("cannot revoke %d jobs: %s", len(job_ids), error)
 
 
-class _Link:
-    """A connection to the broker that is made when needed, and anew when it fails.
-
-    Celery's own pool would keep one whose last answer is still to come, and
-    take that for the answer to the next question.
-    """
-
-    def __init__(self, celery: Celery) -> None:
-        self._celery = celery
-        self._connection: Connection | None = None
-
-    def use(self, act: Callable[[Connection], None]) -> None:
-        """Does something with the connection; twice, if it was an old one and is dead."""
-        old = self._connection is not None
-        try:
-            act(self._connected())
-        except Exception:
-            self.drop()
-            if not old:
-                raise
-            try:
-                act(self._connected())
-            except Exception:
-                self.drop()
-                raise
-
-    def drop(self) -> None:
-        """Ends the connection without a word to the broker, which may not listen."""
-        if self._connection is not None:
-            self._connection.collect()
-            self._connection = None
-
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            connection = self._celery.connection_for_write()
-            connection.connect()
-            self._connection = connection
-        return self._connection
-
-
 class BrokerQueues:
     """The queues of targets, as the broker has them.
 
@@ -207,7 +171,7 @@ class BrokerQueues:
 
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
-        self._link = _Link(celery)
+        self._link = Link(celery)
 
     def length(self, target: str) -> int:
         """How many messages wait; a queue that somebody has deleted is made anew.

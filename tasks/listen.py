@@ -1,28 +1,23 @@
-"""Hears from Celery's events which jobs may have changed.
-
-They come within milliseconds, or not at all: whoever needs to know looks for
-himself as well, now and then.
-"""
+"""Hears which jobs have changed; see `tasks.notices`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from threading import Event, Thread
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from celery import Celery
-from kombu import Connection, Consumer
+from kombu import Connection
 
-from app.ids import known_id
+from tasks.notices import consumer
 
 _log = logging.getLogger(__name__)
 
-# How long to wait for the next event before looking whether to stop, in seconds.
+# How long to wait for the next notice before looking whether to stop, in seconds.
 _LOOK_S: Final = 0.5
 # How often heartbeats are looked after, in seconds; twice as often as they come.
 _BEAT_S: Final = 5.0
@@ -30,12 +25,12 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 
 
-class EventListener:
-    """A thread that listens to the workers' events.
+class Listener:
+    """A thread that listens to notices.
 
     Args:
         celery: An application.
-        on_job: Told the jobs that an event is about.
+        on_job: Told the jobs that a notice is about.
     """
 
     def __init__(self, celery: Celery, *, on_job: Callable[[Sequence[UUID]], None]) -> None:
@@ -62,31 +57,20 @@ class EventListener:
                 with self._celery.connection_for_read(heartbeat=heartbeat) as connection:
                     self._listen(connection)
             except Exception as error:  # noqa: BLE001 - every transport has errors of its own
-                _log.warning("no events for now: %s", error)
+                _log.warning("no notices for now: %s", error)
                 self._closed.wait(self._pause_s)
                 self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _listen(self, connection: Connection) -> None:
         # Celery itself would try for ever, and whoever stops would wait for that.
         connection.ensure_connection(max_retries=1, interval_start=_FIRST_PAUSE_S)
-        # Of tasks only: workers say that they are alive every other second.
-        receiver = self._celery.events.Receiver(
-            connection, handlers={"*": self._hear}, routing_key="task.#"
-        )
-        make = partial(Consumer, on_decode_error=receiver.on_decode_error)
-        (consumer,) = receiver.get_consumers(partial(make, receiver.channel), receiver.channel)
-        with consumer:
+        with consumer(connection, self._on_job):
             self._pause_s = _FIRST_PAUSE_S
             beat_at = monotonic()
             while not self._closed.is_set():
                 with suppress(TimeoutError):
                     connection.drain_events(timeout=_LOOK_S)
-                # Also while events come without a pause.
+                # Also while notices come without a pause.
                 if monotonic() >= beat_at:
                     connection.heartbeat_check()
                     beat_at = monotonic() + _BEAT_S
-
-    def _hear(self, event: dict[str, Any]) -> None:
-        key = known_id(str(event.get("uuid", "")))
-        if key is not None:
-            self._on_job([key])

@@ -11,9 +11,9 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ from qdispatch.model import ErrorKind, JobSpec
 from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tasks.circuit import Circuit
-from tasks.parse import parse
+from tasks.parsed import ParsedPrograms
+from tasks.peak import PeakMemory
 from tasks.pipe import Limits
 from tasks.points import simulate_points
 from tasks.progress import Progress
@@ -34,27 +35,6 @@ _log = logging.getLogger(__name__)
 SHARED_FROM: Final = 2**20
 
 
-class PeakMemory:
-    """The peak of this process' resident memory since it was last reset."""
-
-    def __init__(self) -> None:
-        self._proc = Path("/proc/self")
-
-    def reset(self) -> None:
-        """Forgets the peak: what earlier jobs took is theirs.
-
-        Writing 5 to clear_refs does it; see proc(5).
-        """
-        (self._proc / "clear_refs").write_text("5")
-
-    def read(self) -> int:
-        """The peak in bytes."""
-        for line in (self._proc / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        return 0
-
-
 def serve(connection: Connection, simulator: Simulator, limits: Limits) -> None:
     """Answers jobs until the pipe is closed.
 
@@ -63,48 +43,81 @@ def serve(connection: Connection, simulator: Simulator, limits: Limits) -> None:
         simulator: The target's, with its SDK imported.
         limits: Of one simulation.
     """
-    memory = PeakMemory()
+    answers = Answers(simulator, limits)
     progress = Progress(connection.send_bytes)
     while True:
         try:
             message = connection.recv_bytes()
         except EOFError:
             return
-        memory.reset()
+        _send(connection, *answers.answer(message, progress))
+
+
+class Answers:
+    """Answers one job after the other; what is the same for all of them is made once.
+
+    Args:
+        simulator: The target's.
+        limits: Of one simulation.
+    """
+
+    def __init__(self, simulator: Simulator, limits: Limits) -> None:
+        self._simulator = simulator
+        self._limits = limits
+        self._memory = PeakMemory()
+        self._parsed = ParsedPrograms(limits.max_qubits)
+
+    @cached_property
+    def _version(self) -> str:
+        # It may be read from the metadata of packages, which takes as long as a small job.
+        return self._simulator.version
+
+    def answer(self, message: bytes, progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
+        """Runs a job.
+
+        Args:
+            message: Its spec, encoded.
+            progress: Told of the points of a sweep.
+
+        Returns:
+            The header of the answer, which says how it went, and the encoded
+            results.
+        """
+        self._memory.begin()
         progress.reset()
-        header, results = _answer(message, simulator, limits, progress)
-        header["peak_memory_bytes"] = memory.read()
-        header["simulator_version"] = simulator.version
-        _send(connection, header, results)
+        header, results = self._answer(message, progress)
+        header["peak_memory_bytes"] = self._memory.peak()
+        header["simulator_version"] = self._version
+        return header, results
 
-
-def _answer(
-    message: bytes, simulator: Simulator, limits: Limits, progress: Progress
-) -> tuple[dict[str, Any], list[bytes]]:
-    header: dict[str, Any] = {}
-    try:
-        spec = decode_spec(pb.JobSpec.FromString(message))
-        with _timed(header, "parsing_s"):
-            circuit = parse(spec.program, spec.program_format, max_qubits=limits.max_qubits)
-        _check_qubits(circuit, spec)
-        with _timed(header, "simulating_s"):
-            simulations = simulate_points(simulator, circuit, spec, _request(spec, limits))
-            if spec.parameters:
-                simulations = progress.over(simulations)
-            results = _results(header, simulations, limits)
-    except SimulationError as error:
-        return header | _failed(error.kind, progress.place() + str(error)), []
-    except MemoryError:
-        text = f"the simulation needs more memory than there is; {_smaller(limits)}"
-        return header | _failed(ErrorKind.OUT_OF_MEMORY, progress.place() + text), []
-    except RecursionError:
-        text = "the program is nested too deeply"
-        return header | _failed(ErrorKind.PROGRAM_INVALID, progress.place() + text), []
-    except Exception as error:  # noqa: BLE001 - whatever an SDK raises ends this job only
-        _log.exception("a simulation failed in an unforeseen way")
-        text = f"the simulator failed with {type(error).__name__}; the worker's log has the details"
-        return header | _failed(ErrorKind.INTERNAL, progress.place() + text), []
-    return header, results
+    def _answer(self, message: bytes, progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
+        header: dict[str, Any] = {}
+        limits = self._limits
+        try:
+            spec = decode_spec(pb.JobSpec.FromString(message))
+            with _timed(header, "parsing_s"):
+                circuit = self._parsed.circuit(spec.program, spec.program_format)
+            _check_qubits(circuit, spec)
+            with _timed(header, "simulating_s"):
+                request = _request(spec, limits)
+                simulations = simulate_points(self._simulator, circuit, spec, request)
+                if spec.parameters:
+                    simulations = progress.over(simulations)
+                results = _results(header, simulations, limits)
+        except SimulationError as error:
+            return header | _failed(error.kind, progress.place() + str(error)), []
+        except MemoryError:
+            text = f"the simulation needs more memory than there is; {_smaller(limits)}"
+            return header | _failed(ErrorKind.OUT_OF_MEMORY, progress.place() + text), []
+        except RecursionError:
+            text = "the program is nested too deeply"
+            return header | _failed(ErrorKind.PROGRAM_INVALID, progress.place() + text), []
+        except Exception as error:  # noqa: BLE001 - whatever an SDK raises ends this job only
+            _log.exception("a simulation failed in an unforeseen way")
+            name = type(error).__name__
+            text = f"the simulator failed with {name}; the worker's log has the details"
+            return header | _failed(ErrorKind.INTERNAL, progress.place() + text), []
+        return header, results
 
 
 def _failed(kind: ErrorKind, message: str) -> dict[str, Any]:

@@ -7,12 +7,14 @@ import os
 import select
 import signal
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import FrameType
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from app.engines import make_engine
@@ -22,9 +24,14 @@ from app.settings import Settings
 from app.store import Store
 from app.work import WorkService
 from qdispatch.errors import QDispatchError
+from qdispatch.model import JobStatus
 from tasks.dispatch import WAKE_SIGNAL
 from tasks.engine import Engine, EngineError, ImpatientError
-from tasks.run import Ending, JobRunner
+from tasks.run import JobRunner
+from tasks.run_chunk import ChunkRunner
+from tasks.settle import Ending
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +70,15 @@ def open_work(settings: Settings) -> WorkService:
 class Slot:
     """What a child of the pool holds; made in the child.
 
+    Args:
+        plan: What it is to do.
+        changed: Told of jobs whose status has changed.
+
     Attributes:
         terminated: An operator terminated the task.
     """
 
-    def __init__(self, plan: SlotPlan) -> None:
+    def __init__(self, plan: SlotPlan, changed: Callable[[Sequence[UUID]], None]) -> None:
         self.terminated = False
         self._plan = plan
         self._closed = Event()
@@ -81,9 +92,15 @@ class Slot:
         self._engine = Engine(
             plan.fork_server, wake_read, memory_limit_bytes=limit + max(_SLACK_BYTES, limit // 16)
         )
-        self._runner = JobRunner(
-            work=self._work, engine=self._engine, worker=plan.worker, stop=self
-        )
+        parts: dict[str, Any] = {
+            "work": self._work,
+            "engine": self._engine,
+            "worker": plan.worker,
+            "stop": self,
+            "changed": changed,
+        }
+        self._runner = JobRunner(**parts)
+        self._chunk_runner = ChunkRunner(**parts)
         # Who stops the worker's process group means its main process, which
         # then lets the slots end their jobs.
         os.setpgid(0, 0)
@@ -102,20 +119,27 @@ class Slot:
 
     def run(self, job_id: UUID) -> Ending:
         """Runs a job; see `JobRunner.run`."""
+        return self._run(lambda: self._runner.run(job_id))
+
+    def run_chunk(self, job_ids: Sequence[UUID]) -> Counter[JobStatus]:
+        """Runs the jobs of a chunk; see `ChunkRunner.run`."""
+        return self._run(lambda: self._chunk_runner.run(job_ids))
+
+    def _run(self, run: Callable[[], T]) -> T:
         self.terminated = False
         # Not before: the pool sets this signal itself after the slot is made.
         when_idle = signal.signal(signal.SIGTERM, self._terminate)
         self._wanted = True
         try:
             with self._engine_lock:
-                ending = self._runner.run(job_id)
+                ended = run()
         finally:
             self._wanted = False
             signal.signal(signal.SIGTERM, when_idle)
             self._ended_job.set()
         if self.terminated and self.leaving:
             raise SystemExit(0)
-        return ending
+        return ended
 
     def close(self) -> None:
         """Ends the engine."""

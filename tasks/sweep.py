@@ -106,7 +106,7 @@ class Sweep:
 def _run(settings: Settings) -> None:
     store = open_store(settings, patience_s=START_PATIENCE_S)
     celery = make_celery(settings, results=False)
-    dispatcher = BackgroundDispatcher(celery)
+    dispatcher = BackgroundDispatcher(celery, note_after_s=0.0)
     upkeep = Upkeep(
         settings=settings.jobs,
         store=store,

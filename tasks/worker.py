@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import Any
@@ -27,10 +27,12 @@ from app.settings import Settings, SettingsError
 from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
 from tasks.celery import app, settings
-from tasks.dispatch import RUN_JOB, WAKE_SIGNAL
+from tasks.dispatch import WAKE_SIGNAL
 from tasks.machine import reserve
 from tasks.main_process import MainProcess, make_folder
-from tasks.run import Ending
+from tasks.notices import Notices
+from tasks.send import RUN_CHUNK, RUN_JOB
+from tasks.settle import Ending
 from tasks.slot import Slot, SlotPlan
 
 _log = logging.getLogger(__name__)
@@ -171,13 +173,20 @@ def revoke(
 
 def _wake_slots(task_ids: Iterable[str]) -> int:
     woken = 0
-    for task_id in task_ids:
-        request = worker_state.requests.get(task_id)
-        if request is not None and request.worker_pid:
+    for request in _requests_of(set(task_ids)):
+        if request.worker_pid:
             with suppress(ProcessLookupError):
                 os.kill(request.worker_pid, WAKE_SIGNAL)
                 woken += 1
     return woken
+
+
+def _requests_of(job_ids: set[str]) -> Iterator[Any]:
+    """The tasks of this worker that carry any of these jobs."""
+    for request in tuple(worker_state.active_requests):
+        carried = request.args[0] if request.name == RUN_CHUNK else [request.id]
+        if not job_ids.isdisjoint(carried):
+            yield request
 
 
 @control_command(
@@ -195,7 +204,7 @@ def terminate(state: Any, signal: str, task_id: Any, **_: object) -> Any:
 def _start_slot(**_: object) -> None:
     global _slot  # noqa: PLW0603 - one child is one slot
     if _worker is not None:
-        _slot = Slot(_worker.plan)
+        _slot = Slot(_worker.plan, Notices(app))
         _slot.start()
 
 
@@ -242,3 +251,28 @@ def run_job(self: Task, job_id: str) -> dict[str, Any]:
         with suppress(Exception):  # a word to monitors, as long as the broker listens
             self.send_event("task-revoked", terminated=True, signum=None, expired=False)
     raise Ignore
+
+
+@app.task(name=RUN_CHUNK)
+def run_chunk(job_ids: Sequence[str]) -> dict[str, int]:
+    """Runs the jobs of a chunk. Celery's record speaks of them together.
+
+    Returns:
+        How many jobs have ended here, by their status, such as {"finished": 98,
+        "failed": 2}; what became of each is in the database only.
+
+    Raises:
+        JobFailedError: This is no chunk.
+        Reject: The worker stops before it could begin; the message goes back.
+    """
+    if _slot is None:
+        raise JobFailedError("this process is no slot of a qdispatch worker")
+    keys = [known_id(str(each)) for each in job_ids]
+    known = [key for key in keys if key is not None]
+    if not known or len(known) < len(keys):
+        raise JobFailedError("not all of these are ids of jobs")
+    try:
+        ends = _slot.run_chunk(known)
+    except UnavailableError as error:
+        raise Reject(str(error), requeue=True) from error
+    return {status.value: number for status, number in ends.items()}

@@ -17,6 +17,7 @@ from app.store import label
 from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
 from tests.fake_cache import FakeCacheStatements
+from tests.fake_chunks import FakeChunkStatements
 from tests.fake_lists import FakeListStatements
 from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements, Tables
 
@@ -49,6 +50,7 @@ class FakeTransaction:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.targets = FakeTargetStatements(tables)
+        self.chunks = FakeChunkStatements(self, tables)
         self.history = FakeHistoryStatements(tables)
         self.lists = FakeListStatements(tables)
         self.cache = FakeCacheStatements(tables)
@@ -243,6 +245,7 @@ class FakeTransaction:
             faults=faults,
             lease_until=None,
             sent_at=None,
+            chunk_id=None,
             not_before=not_before,
             points_done=0,
         )
@@ -253,11 +256,11 @@ class FakeTransaction:
         for each in sent:
             held = self._held(each.job_id, JobStatus.PENDING, each.attempt)
             if held and not self.targets.paused(self._tables.jobs[each.job_id]["target"]):
-                self._put(each.job_id, sent_at=now)
+                self._put(each.job_id, sent_at=now, chunk_id=None)
 
     def hold_back(self, job_id: UUID) -> None:
         if self._held(job_id, JobStatus.PENDING, None):
-            self._put(job_id, sent_at=None)
+            self._put(job_id, sent_at=None, chunk_id=None)
 
     def unsent(
         self,
@@ -279,7 +282,12 @@ class FakeTransaction:
         )
 
     def sent(self) -> dict[str, int]:
-        return dict(Counter(each.target for each in self._waiting() if each.sent_at is not None))
+        messages = {
+            (each.target, each.chunk_id or each.id)
+            for each in self._waiting()
+            if each.sent_at is not None
+        }
+        return dict(Counter(target for target, _ in messages))
 
     def sent_before(self, target: str, moment: datetime, limit: int) -> list[Dispatch]:
         return self._dispatches(

@@ -55,7 +55,7 @@ class FakeTargetStatements:
             if row["status"] is JobStatus.PENDING and target in (None, row["target"])
         ]
         for each in waiting:
-            self._tables.jobs[each] = self._tables.jobs[each] | {"sent_at": None}
+            self._tables.jobs[each] = self._tables.jobs[each] | {"sent_at": None, "chunk_id": None}
         return len(waiting)
 
     def paused(self, name: str) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
-from app.ports import Dispatch
+from app.ports import Chunk, Dispatch
 from app.store import Store, Transaction
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobSpec
@@ -36,10 +36,18 @@ class RecordingDispatcher:
 
     def __init__(self) -> None:
         self.sent: list[Dispatch] = []
+        self.chunks: list[Chunk] = []
         self.revoked: list[tuple[UUID, bool]] = []
 
     def send(self, dispatch: Dispatch) -> None:
         self.sent.append(dispatch)
+
+    def send_chunk(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+        # Whoever asks which jobs were sent does not ask how.
+        self.sent += [
+            Dispatch(job_id=each, target=chunk.target, label=chunk.label) for each in chunk.job_ids
+        ]
 
     def revoke(self, job_ids: Sequence[UUID], *, running: bool) -> None:
         self.revoked += [(job_id, running) for job_id in job_ids]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,13 +19,21 @@ from tasks.points import one_by_one
 from tasks.simulators import Request, Simulation, SimulationError, statevector
 from tasks.simulators.aer_circuit import (
     AerCircuit,
+    Setup,
     branching_pays,
     is_native,
     reached,
     splits,
 )
-from tasks.simulators.aer_methods import STABILIZER, STATEVECTOR, choose, statevector_bytes
+from tasks.simulators.aer_methods import (
+    SMALL,
+    STABILIZER,
+    STATEVECTOR,
+    choose,
+    statevector_bytes,
+)
 from tasks.simulators.aer_sweep import runs_together, simulate_together
+from tasks.simulators.aer_ways import Ways
 from tasks.simulators.amplitudes import State
 from tasks.simulators.clifford import entropy
 from tasks.simulators.memory import fits
@@ -40,7 +50,7 @@ from tasks.simulators.results import (
     Raw,
     check,
     dress,
-    streams,
+    stream_of_values,
     wants_measurements,
     wants_outcomes,
     wants_shots,
@@ -50,7 +60,7 @@ from tasks.simulators.results import (
 )
 from tasks.simulators.shots import from_hex
 from tasks.simulators.squares import squares
-from tasks.simulators.values import Pauli, Values, paulis, static_values
+from tasks.simulators.values import Pauli, Sums, Values, constant, paulis, static_values, sums
 
 #: How many measured qubits Aer's stabilizer lists the probabilities of.
 _STABILIZER_WIDTH: Final = 64
@@ -58,19 +68,22 @@ _STABILIZER_WIDTH: Final = 64
 #: Aer's matrix product state computes all 2**k probabilities of k qubits.
 _MPS_WIDTH: Final = MAX_OUTCOMES.bit_length() - 1
 
+#: Fewer shots than this Aer draws as quickly as they are drawn here.
+_MANY_SHOTS: Final = 256
+
+#: Up to this many qubits Aer changes a state vector in one thread, however many
+#: it has: its statevector_parallel_threshold. More only wait for each other.
+_ONE_THREAD_QUBITS: Final = 14
+
 
 class AerSimulator:
     """Circuits through qiskit-aer, by a method that we choose."""
 
     def __init__(self) -> None:
         # Imported once, before the engines are forked off.
-        import qiskit.quantum_info
-        import qiskit_aer
+        self._ways = Ways.found()
 
-        self._qiskit = qiskit
-        self._aer = qiskit_aer
-
-    @property
+    @cached_property
     def version(self) -> str:
         """Name and version."""
         return f"qiskit-aer {version('qiskit-aer')}"
@@ -83,12 +96,13 @@ class AerSimulator:
     def simulate_sweep(self, sweep: Sweep, request: Request) -> Iterator[Simulation]:
         """Runs a circuit at many points; see `tasks.simulators.SweepSimulator`."""
         check(sweep.circuit, request)
-        if runs_together(sweep.circuit, request):
-            return simulate_together(self._aer, self._run, sweep, request)
+        core = self._ways.core
+        if core is not None and runs_together(sweep.circuit, request):
+            return simulate_together(core, self._run, sweep, request)
         return one_by_one(self, sweep, request)
 
     def _run(self, circuit: Circuit, request: Request) -> _Run:
-        return _Run(self._qiskit, self._aer, circuit, request)
+        return _Run(self._ways, circuit, request)
 
 
 @dataclass(frozen=True)
@@ -105,12 +119,10 @@ class _Evolver:
 class _Run:
     """One circuit and what is asked of it."""
 
-    def __init__(self, qiskit: Any, aer: Any, circuit: Circuit, request: Request) -> None:
-        self._qiskit = qiskit
-        self._aer = aer
+    def __init__(self, ways: Ways, circuit: Circuit, request: Request) -> None:
+        self._aer = ways.way(circuit)
         self._circuit = circuit
         self._request = request
-        self.seed = request.seed
         sampled = request.shots > 0 and not wants_values(request)
         self.native = circuit.terminal is not None or (sampled and is_native(circuit))
         self.method = choose(circuit, request, native=self.native)
@@ -130,7 +142,7 @@ class _Run:
 
     def simulation(self) -> Simulation:
         """What comes out of it."""
-        return self._dress(self.raw())
+        return self._dress(self.raw(), self._circuit.global_phase)
 
     @property
     def in_one_run(self) -> bool:
@@ -139,32 +151,33 @@ class _Run:
         Aer leaves out qubits that nothing measured or saved depends on, and
         samples differently then. Counts must not depend on what is saved.
         """
-        saves = bool(self._strings) or wants_state(self._request)
+        saves = wants_values(self._request) or wants_state(self._request)
         whole = not (self._measures and saves)
         return whole or len(reached(self._circuit)) == self._circuit.n_qubits
 
-    @property
-    def truncates(self) -> bool:
-        """Whether Aer leaves out qubits that nothing measured or saved depends on.
-
-        Where it does, Aer 0.18 takes the expectation values of the wrong qubits.
-        """
-        return not self._strings
-
-    def built(self) -> tuple[Any, int]:
-        """A static circuit that gives everything that is asked for, and its shots."""
+    def built(self, seed: int | None) -> tuple[AerCircuit, Setup]:
+        """A static circuit that gives everything that is asked for, and how to run it."""
         made = self._saving()
-        if not self._measures:
-            return made.built, 1
-        self._measure(made)
-        return made.built, self._request.shots
+        if self._measures:
+            self._measure(made)
+        shots = self._request.shots if self._measures else 1
+        return made, self._setup(shots, seed, saves=True)
 
-    def read(self, data: Mapping[str, Any]) -> Simulation:
-        """As `simulation`, from the data of `built`."""
-        return self._dress(self._read(data, data))
+    def read(self, data: Mapping[str, Any], seed: int | None, phase: Any) -> Simulation:
+        """What comes of the data of `built`.
 
-    def _dress(self, raw: Raw) -> Simulation:
-        return Simulation(results=dress(self._circuit, self._request, raw), method=self.method)
+        Args:
+            data: Aer's.
+            seed: Of the point, for what is sampled here.
+            phase: The circuit's global phase at the point.
+        """
+        return self._dress(self._read(data, data, seed), phase)
+
+    def _dress(self, raw: Raw, phase: Any) -> Simulation:
+        circuit = self._circuit
+        if phase != circuit.global_phase:
+            circuit = circuit.bound(circuit.ops, phase)
+        return Simulation(results=dress(circuit, self._request, raw), method=self.method)
 
     def raw(self) -> Raw:
         """Everything that is asked for."""
@@ -176,59 +189,96 @@ class _Run:
         made.add(self._circuit.ops)
         # Aer seeds neighbouring shots of such a run with neighbouring seeds, so that
         # jobs with the seeds 3 and 4 would share all shots but one. A hash keeps them apart.
-        return self._sampled(self._execute(made.built, self._request.shots, self._hashed_seed()))
+        setup = self._setup(self._request.shots, self._hashed_seed())
+        return self._sampled(self._aer.run(made, setup))
 
     def evolve(self, state: State | None, n_qubits: int, gates: Sequence[Gate]) -> State:
         """The seam of `tasks.simulators.statevector`."""
         made = self._new(n_qubits, 0)
         if state is not None:
-            made.built.set_statevector(state)
+            made.start_from(state)
         made.add(gates)
-        made.built.save_statevector(label="state")
-        final: State = np.asarray(self._execute(made.built, 1)["state"])
+        made.save_state("state")
+        final: State = np.asarray(self._aer.run(made, self._setup(1, 0, n_qubits))["state"])
         return final
 
     def _static(self) -> Raw:
         """Everything that is asked of a static circuit, in one run if that is possible."""
+        seed = self._request.seed
         if self.in_one_run:
-            data = self._execute(*self.built(), truncate=self.truncates)
-            return self._read(data, data)
-        saved = self._execute(self._saving().built, 1, truncate=self.truncates)
+            data = self._aer.run(*self.built(seed))
+            return self._read(data, data, seed)
+        saved = self._aer.run(self._saving(), self._setup(1, seed, saves=True))
         made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
         made.add(self._circuit.gates())
         self._measure(made)
-        return self._read(self._execute(made.built, self._request.shots), saved)
+        drawn = self._aer.run(made, self._setup(self._request.shots, seed))
+        return self._read(drawn, saved, seed)
+
+    @property
+    def _draws_here(self) -> bool:
+        """Whether shots are drawn from the state here, which Aer does 5 to 40 times as slowly.
+
+        With a seed they are Aer's own, and promised to be. The state of a
+        large circuit would be there twice.
+        """
+        request = self._request
+        return (
+            request.seed is None
+            and request.shots >= _MANY_SHOTS
+            and wants_measurements(request)
+            and self.method == STATEVECTOR
+            and self._circuit.n_qubits <= SMALL
+            and not wants_values(request)
+        )
+
+    def _setup(
+        self, shots: int, seed: int | None, n_qubits: int | None = None, *, saves: bool = False
+    ) -> Setup:
+        """How to run: by default a circuit of all qubits that saves nothing."""
+        request, circuit = self._request, self._circuit
+        n_qubits = circuit.n_qubits if n_qubits is None else n_qubits
+        # Shots of a dynamic circuit are run in many threads, its state is not.
+        small = self.method == STATEVECTOR and n_qubits <= _ONE_THREAD_QUBITS
+        one_thread = small and (shots == 1 or circuit.terminal is not None)
+        return Setup(
+            method=self.method,
+            shots=shots,
+            seed=self._hashed_seed() if seed is None else seed,
+            threads=1 if one_thread else request.threads,
+            memory=wants_shots(request),
+            # Where it truncates, Aer 0.18 takes the expectation values of the wrong qubits.
+            truncate=not (saves and wants_values(request)),
+        )
 
     def _saving(self) -> AerCircuit:
         """A static circuit without its measurements, and what is saved of its state."""
         request, n_clbits = self._request, self._circuit.n_clbits
         made = self._new(self._circuit.n_qubits, n_clbits)
         made.add(self._circuit.gates())
-        self._save_values(made.built, self._strings)
-        if wants_state(request) or self._from_state:
-            made.built.save_statevector(label="state")
+        for number, strings in enumerate(self._saved):
+            if strings:
+                made.save_paulis(strings, _value(number))
+        if wants_state(request) or self._from_state or self._draws_here:
+            made.save_state("state")
         if wants_outcomes(request) and not request.shots:
             terminal = self._circuit.terminal or {}
-            self._save_probabilities(made.built, measured_qubits(terminal, n_clbits))
+            self._save_probabilities(made, measured_qubits(terminal, n_clbits))
         return made
 
     def _measure(self, made: AerCircuit) -> None:
         terminal = self._circuit.terminal or {}
         for clbit, qubit in measured(terminal, self._circuit.n_clbits).items():
-            made.built.measure(qubit, clbit)
+            made.measure(qubit, clbit)
 
-    def _read(self, drawn: Mapping[str, Any], saved: Mapping[str, Any]) -> Raw:
+    def _read(self, drawn: Mapping[str, Any], saved: Mapping[str, Any], seed: int | None) -> Raw:
         """Everything that is asked of a static circuit, from what was drawn and saved."""
         request = self._request
-        raw = self._sampled(drawn) if self._measures else Raw()
-        means: dict[Pauli, float] = {
-            string: min(1.0, max(-1.0, float(saved[f"pauli{number}"])))
-            for number, string in enumerate(self._strings)
-        }
         state = np.asarray(saved["state"]) if "state" in saved else None
-        values = Values()
-        if wants_values(request):
-            values = static_values(request, self._squared, means, streams(request.seed)[1])
+        if self._draws_here and state is not None:
+            return statevector.measure(state, self._circuit, request)
+        raw = self._sampled(drawn) if self._measures else Raw()
+        values = self._values(saved, seed)
         if self._from_state and state is not None:
             values = statevector.with_variances(values, state, request)
         quasi = None
@@ -237,9 +287,59 @@ class _Run:
             quasi = _quasi(saved["quasi"], terminal, self._circuit.n_clbits)
         return replace(raw, quasi=quasi, state=state, values=values)
 
+    def _values(self, saved: Mapping[str, Any], seed: int | None) -> Values:
+        request = self._request
+        if not wants_values(request):
+            return Values()
+        means = [
+            # Rounding must not push a value beyond what is possible.
+            value
+            if -bound <= (value := saved[label] if bound else 0.0) <= bound
+            else math.copysign(bound, value)
+            for label, bound in self._bounds
+        ]
+        if self._in_sums:
+            values = tuple(map(operator.add, means, self._constants))
+            return Values(means=values, errors=(0.0,) * len(values))
+        by_string = dict(zip(self._strings, means, strict=True))
+        return static_values(
+            request, self._squared, by_string, stream_of_values(seed), all_sums=self._sums
+        )
+
+    @property
+    def _in_sums(self) -> bool:
+        """Whether Aer adds up an observable; else it gives the mean of each string."""
+        exact = self.method == STATEVECTOR and not self._request.shots
+        return exact and wants_values(self._request)
+
+    @cached_property
+    def _saved(self) -> list[list[tuple[Pauli, float]]]:
+        """The sums of Pauli strings that Aer is asked for, without the identity."""
+        if not self._in_sums:
+            return [[(string, 1.0)] for string in self._strings]
+        return [[term for term in each if term[0]] for each in self._sums]
+
+    @cached_property
+    def _constants(self) -> list[float]:
+        """What the identity adds to each observable."""
+        return [constant(each) for each in self._request.observables]
+
+    @cached_property
+    def _bounds(self) -> list[tuple[str, float]]:
+        """Under which label each of these is saved, and how large it can be."""
+        return [
+            (_value(number), math.fsum(abs(factor) for _, factor in strings))
+            for number, strings in enumerate(self._saved)
+        ]
+
+    @cached_property
+    def _sums(self) -> Sums:
+        return sums((*self._request.observables, *self._squared))
+
     @property
     def _measures(self) -> bool:
-        return wants_measurements(self._request) and self._request.shots > 0
+        drawn = wants_measurements(self._request) and self._request.shots > 0
+        return drawn and not self._draws_here
 
     @property
     def _from_state(self) -> bool:
@@ -264,18 +364,11 @@ class _Run:
         return Raw(counts=_counts(data, n_clbits), shots=shots)
 
     def _new(self, n_qubits: int, n_clbits: int) -> AerCircuit:
-        return AerCircuit(self._qiskit, n_qubits, n_clbits, self.method)
+        return self._aer.circuit(n_qubits, n_clbits, self.method)
 
-    def _save_values(self, built: Any, strings: Sequence[Pauli]) -> None:
-        for number, string in enumerate(strings):
-            letters = "".join(letter for _, letter in reversed(string))
-            operator = self._qiskit.quantum_info.Pauli(letters)
-            where = [qubit for qubit, _ in string]
-            built.save_expectation_value(operator, where, label=f"pauli{number}")
-
-    def _save_probabilities(self, built: Any, qubits: list[int]) -> None:
+    def _save_probabilities(self, made: AerCircuit, qubits: list[int]) -> None:
         if self.method == STATEVECTOR:
-            built.save_probabilities(qubits, label="quasi")
+            made.save_probabilities(qubits, "quasi", listed=False)
             return
         width = _STABILIZER_WIDTH if self.method == STABILIZER else _MPS_WIDTH
         if len(qubits) > width:
@@ -286,37 +379,17 @@ class _Run:
             )
         if self.method == STABILIZER:
             check_outcomes(1 << entropy(self._circuit))
-            built.save_probabilities_dict(qubits, label="quasi")
-        else:
-            # As a dict, Aer would drop probabilities around 1e-9.
-            built.save_probabilities(qubits, label="quasi")
-
-    def _execute(
-        self, built: Any, shots: int, seed: int | None = None, *, truncate: bool = True
-    ) -> Any:
-        backend = self._aer.AerSimulator(
-            method=self.method,
-            max_parallel_threads=self._request.threads,
-            enable_truncation=truncate,
-        )
-        # Aer raises nothing: a run that failed says so in its result only.
-        memory = wants_shots(self._request)
-        seed = self._seed() if seed is None else seed
-        result = backend.run(built, shots=shots, seed_simulator=seed, memory=memory).result()
-        if not result.success:
-            status = str(result.status)
-            kind = ErrorKind.OUT_OF_MEMORY if "memory" in status.lower() else ErrorKind.UNSUPPORTED
-            raise SimulationError(kind, f"Aer could not run this: {' '.join(status.split())}")
-        return result.data(0)
-
-    def _seed(self) -> int:
-        """The job's own, so that a static circuit gives the counts that Aer by itself would."""
-        return self._hashed_seed() if self._request.seed is None else self._request.seed
+        # As a dict, Aer would drop probabilities around 1e-9 of a product state.
+        made.save_probabilities(qubits, "quasi", listed=self.method == STABILIZER)
 
     def _hashed_seed(self) -> int:
         # Aer takes 63 bits.
         words = np.random.SeedSequence(self._request.seed).generate_state(1, np.uint64)
         return int(words[0]) >> 1
+
+
+def _value(number: int) -> str:
+    return f"value{number}"
 
 
 def _counts(data: Mapping[str, Any], n_clbits: int) -> dict[str, int]:
@@ -329,8 +402,9 @@ def _quasi(found: Any, terminal: Mapping[int, int], n_clbits: int) -> dict[str, 
         return listed(np.asarray(found), terminal, n_clbits)
     places = pack(terminal, n_clbits)
     quasi = {}
-    for index, probability in found.items():
+    for key, probability in found.items():
         if probability > CUTOFF:
+            index = int(key, 16) if isinstance(key, str) else key
             letters = ["0"] * n_clbits
             for clbit, place in places.items():
                 letters[n_clbits - 1 - clbit] = str((index >> place) & 1)

@@ -1,12 +1,13 @@
-"""Neutral operations to circuits that one of Aer's methods takes."""
+"""What Aer is told of a circuit, by whichever way, and what of it Aer can be left to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
+from qdispatch.model import ErrorKind
 from tasks.circuit import (
-    GATES,
     Bits,
     Branch,
     Circuit,
@@ -18,10 +19,12 @@ from tasks.circuit import (
     Operation,
     Reset,
 )
+from tasks.simulators import SimulationError
 from tasks.simulators.aer_methods import MPS, STABILIZER
+from tasks.simulators.amplitudes import State
 from tasks.simulators.clifford import Cliffords
-from tasks.simulators.matrices import matrix
 from tasks.simulators.trajectories import split_terminal
+from tasks.simulators.values import Pauli
 
 #: Gates that a method has no name for; they go in as matrices.
 _AS_MATRIX: Final = {MPS: frozenset({"ch", "crx", "cry", "crz", "cu", "ccz"})}
@@ -31,56 +34,95 @@ _AS_MATRIX_DEFAULT: Final = frozenset({"ch"})
 _SHOTS_OF_A_SEGMENT: Final = 4
 
 
-class AerCircuit:
-    """A Qiskit circuit in the making, for one method.
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How Aer is to run a circuit."""
 
-    Args:
-        qiskit: The module.
-        n_qubits: Qubits.
-        n_clbits: Classical bits.
-        method: Decides what form gates take.
-    """
+    method: str
+    """One of `tasks.simulators.aer_methods`."""
+    shots: int
+    """At least 1; a circuit without measurements needs one."""
+    seed: int
+    """From 0 to 2**63 - 1."""
+    threads: int
+    """OpenMP threads."""
+    memory: bool
+    """Whether the outcome of each shot is wanted."""
+    truncate: bool
+    """Whether Aer may leave out qubits that nothing measured or saved depends on."""
 
-    def __init__(self, qiskit: Any, n_qubits: int, n_clbits: int, method: str) -> None:
-        self.built = qiskit.QuantumCircuit(n_qubits, n_clbits)
-        self._cliffords = Cliffords() if method == STABILIZER else None
-        as_matrix = _AS_MATRIX.get(method, _AS_MATRIX_DEFAULT)
-        self._add = {
-            name: getattr(qiskit.QuantumCircuit, name) for name in GATES if name not in as_matrix
-        }
 
-    def add(self, ops: Iterable[Op]) -> None:
+class AerCircuit(Protocol):
+    """A circuit in the making, in a form that Aer takes."""
+
+    def add(self, ops: Iterable[Op], /) -> None:
         """Appends operations that `is_native` has passed."""
-        built, known = self.built, self._add
-        for op in ops:
-            if isinstance(op, Gate):
-                for gate in self._forms(op):
-                    if gate.name in known:
-                        known[gate.name](built, *gate.params, *gate.qubits)
-                    else:
-                        # Qiskit has the first qubit in the least significant bit.
-                        built.unitary(matrix(gate), gate.qubits[::-1])
-            elif isinstance(op, Measure):
-                built.measure(op.qubit, op.clbit)
-            elif isinstance(op, Reset):
-                built.reset(op.qubit)
-            elif isinstance(op, Branch):
-                self._branch(_equalities(op.condition) or [], op.then)
 
-    def _forms(self, gate: Gate) -> Sequence[Gate]:
+    def measure(self, qubit: int, clbit: int, /) -> None:
+        """Appends a measurement."""
+
+    def start_from(self, state: State, /) -> None:
+        """Has it begin in a state, qubit 0 in the least significant bit."""
+
+    def save_state(self, label: str, /) -> None:
+        """Saves the state vector, complex128 of shape (2**n_qubits,)."""
+
+    def save_paulis(self, strings: Sequence[tuple[Pauli, float]], label: str, /) -> None:
+        """Saves the expectation value of some strings, each with its coefficient, in sum."""
+
+    def save_probabilities(self, qubits: list[int], label: str, *, listed: bool) -> None:
+        """Saves the probabilities of outcomes; the first qubit is the lowest bit.
+
+        As float64 of shape (2**len(qubits),), or listed: as a dict of those
+        that are not 0.
+        """
+
+
+class Aer(Protocol):
+    """A way to have Aer run circuits."""
+
+    def circuit(self, n_qubits: int, n_clbits: int, method: str, /) -> AerCircuit:
+        """An empty circuit, for one of Aer's methods."""
+
+    def run(self, circuit: Any, setup: Setup, /) -> Mapping[str, Any]:
+        """What a circuit has saved, and `counts` and `memory` by hexadecimal outcomes.
+
+        Raises:
+            SimulationError: Aer could not run it.
+        """
+
+
+def refused(status: str) -> SimulationError:
+    """Aer raises nothing: a run that failed says so in its status."""
+    kind = ErrorKind.OUT_OF_MEMORY if "memory" in status.lower() else ErrorKind.UNSUPPORTED
+    return SimulationError(kind, f"Aer could not run this: {' '.join(status.split())}")
+
+
+class Forms:
+    """What gates go into a circuit as, for one method."""
+
+    def __init__(self, method: str) -> None:
+        self._cliffords = Cliffords() if method == STABILIZER else None
+        self.as_matrix = _AS_MATRIX.get(method, _AS_MATRIX_DEFAULT)
+        """Gates that go in as matrices, with the first qubit in the least significant bit."""
+
+    def of(self, gate: Gate) -> Sequence[Gate]:
+        """The gates that stand for one."""
         if self._cliffords is None:
             return (gate,)
         rewritten = self._cliffords.rewrite(gate)
         # Nothing is left of an identity such as rz(2 * pi).
         return (gate,) if rewritten is None else rewritten
 
-    def _branch(self, equalities: list[tuple[int, int]], then: tuple[Op, ...]) -> None:
-        if not equalities:
-            self.add(then)
-            return
-        clbit, value = equalities[0]
-        with self.built.if_test((self.built.clbits[clbit], value)):
-            self._branch(equalities[1:], then)
+
+def label_of(strings: Sequence[Pauli]) -> tuple[list[int], list[str]]:
+    """The qubits that some Pauli strings act on, and each as letters for all of these.
+
+    The last qubit is on the left.
+    """
+    qubits = sorted({qubit for string in strings for qubit, _ in string})
+    letters = [dict(string) for string in strings]
+    return qubits, ["".join(each.get(q, "I") for q in reversed(qubits)) for each in letters]
 
 
 def is_native(circuit: Circuit) -> bool:
@@ -137,7 +179,7 @@ def _is_native(op: Op) -> bool:
     if isinstance(op, Branch):
         return (
             not op.otherwise
-            and _equalities(op.condition) is not None
+            and equalities(op.condition) is not None
             and all(map(_is_native, op.then))
         )
     if isinstance(op, Measure):
@@ -145,7 +187,7 @@ def _is_native(op: Op) -> bool:
     return isinstance(op, Gate | Reset)
 
 
-def _equalities(condition: Expression) -> list[tuple[int, int]] | None:
+def equalities(condition: Expression) -> list[tuple[int, int]] | None:
     """`bits == number` as (classical bit, value) pairs that must all hold."""
     if isinstance(condition, Bits) and len(condition.clbits) == 1:
         return [(condition.clbits[0], 1)]

@@ -182,6 +182,15 @@ def test_results_are_fetched_once(job: Any, server: ScriptedServer) -> None:
     assert len(server.asked("GetResult")) == 1
 
 
+def test_results_that_come_with_the_end_are_not_fetched(job: Any, server: ScriptedServer) -> None:
+    end = told(*LIFE)
+    end.results.CopyFrom(pb.ResultSet.FromString(packed(RESULT)))
+    server.say("WatchJob", [end])
+    assert job.result().counts == {"00": 1, "11": 2}
+    assert [request.with_results for request in server.asked("WatchJob")] == [True]
+    assert server.asked("GetResult") == []
+
+
 def test_a_failed_job_says_why(job: Any, server: ScriptedServer) -> None:
     error = JobError(kind="out_of_memory", message="needs 16 GiB")
     server.say("WatchJob", [told(PENDING, RUNNING, FAILED, error=error)])

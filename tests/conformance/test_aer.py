@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from conformance_cases import QASM2
 from conformance_checks import drawn_from, same_distribution
 from conformance_runs import read, run_on
 
 from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
-from tasks.simulators import Request, SimulationError
+from tasks.simulators import Request, SimulationError, aer_core
 from tasks.simulators.aer import _Run
+from tasks.simulators.aer_circuit import Setup
+from tasks.simulators.aer_core import CoreCircuit
 from tasks.simulators.aer_methods import choose
+from tasks.simulators.aer_ways import Ways
 
 GIB = 2**30
 CLIFFORD_ANGLES = (
@@ -200,13 +208,10 @@ MEASURED_TWICE = "measure q[0]->c[0];ry(0.3) q[0];measure q->c;"
 def test_who_follows_branches(
     program: str, shots: int, limit_bytes: int | None, expected: bool
 ) -> None:
-    import qiskit
-    import qiskit_aer
-
     request = Request(
         result_types=(ResultType.COUNTS,), shots=shots, seed=1, memory_limit_bytes=limit_bytes
     )
-    run = _Run(qiskit, qiskit_aer, read(program), request)
+    run = _Run(Ways.found(), read(program), request)
     assert (run.native, run.method) == (expected, "statevector")
 
 
@@ -235,3 +240,73 @@ def test_a_seed_gives_the_counts_that_aer_alone_gives(seed: int) -> None:
     counts, memory = run_on("aer", program, *types, shots=2000, seed=seed).results
     assert counts.counts == alone.get_counts()
     assert list(memory.memory) == alone.get_memory()
+
+
+@pytest.mark.parametrize(("seed", "shots"), [(None, 1), (3, 1000)], ids=["none", "seed"])
+def test_aer_draws_the_shots_of_a_seed_only(
+    seed: int | None, shots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    run = aer_core.CoreAer.run
+
+    def seen(self: aer_core.CoreAer, circuit: CoreCircuit, setup: Setup) -> Mapping[str, Any]:
+        asked.append(setup.shots)
+        return run(self, circuit, setup)
+
+    monkeypatch.setattr(aer_core.CoreAer, "run", seen)
+    program = ghz(4, "ry(0.4) q[1];").replace("measure q->c;", "measure q[1]->c[0];")
+    types = (ResultType.COUNTS, ResultType.QUASI, ResultType.MEMORY)
+    results = [run_on("aer", program, *types, shots=1000, seed=seed).results for _ in range(2)]
+    assert asked == [shots, shots]
+    for counts, quasi, memory in results:
+        drawn_from(counts.counts, {"0000": 0.5, "0001": 0.5})
+        assert Counter(memory.memory) == counts.counts
+        assert quasi.quasi == {key: times / 1000 for key, times in counts.counts.items()}
+    memories = [list(memory.memory) for _, _, memory in results]
+    assert (memories[0] == memories[1]) == (seed is not None)
+
+
+BELOW_AND_ABOVE = {
+    "counts": (ghz(3, "ch q[0],q[2];crx(0.3) q[1],q[2];u2(0.1,0.2) q[0];"), {"shots": 500}),
+    "exact": (shallow(6), {"shots": 0}),
+    "some measured": (shallow(5).replace("measure q->c;", "measure q[3]->c[0];"), {"shots": 500}),
+    "dynamic": (ghz(4).replace("measure q->c;", MEASURED_TWICE), {"shots": 300}),
+    "reset": (ghz(4).replace("measure q->c;", "reset q[0];measure q->c;"), {"shots": 5}),
+    "stabilizer": (ghz(4, "s q[1];"), {"shots": 300, "options": {"method": "stabilizer"}}),
+    "exact stabilizer": (ghz(4), {"shots": 0, "options": {"method": "stabilizer"}}),
+    "product state": (
+        ghz(4, "crx(0.3) q[0],q[1];"),
+        {"shots": 300, "options": {"method": "matrix_product_state"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BELOW_AND_ABOVE)
+def test_aer_gives_the_same_below_qiskit(case: str) -> None:
+    ways = Ways.found()
+    assert ways.core is not None, "tasks.simulators.aer_core does not know this version of Aer"
+    program, asked = BELOW_AND_ABOVE[case]
+    types = [ResultType.EXPVAL, ResultType.VARIANCE]
+    types += [ResultType.COUNTS, ResultType.MEMORY] if asked["shots"] else [ResultType.QUASI]
+    circuit = read(program)
+    if circuit.terminal is not None and "options" not in asked:
+        types += [ResultType.STATEVECTOR, ResultType.PROBABILITIES]
+    terms = (
+        PauliTerm(paulis="XZ", qubits=(0, 1), coefficient=0.5),
+        PauliTerm(paulis="Y", qubits=(2,), coefficient=2.0),
+        PauliTerm(paulis="I", qubits=(0,), coefficient=-1.0),
+    )
+    fields = {"seed": 9, "threads": 2, "observables": (PauliSum(terms=terms),), **asked}
+    request = Request(result_types=tuple(types), **fields)
+    below = _Run(ways, circuit, request).simulation()
+    above = _Run(replace(ways, core=None), circuit, request).simulation()
+    assert below == above
+
+
+def test_an_aer_that_is_not_known_goes_by_its_public_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aer_core, "version", lambda _: "0.19.0")
+    ways = Ways.found()
+    assert ways.core is None
+    request = Request(result_types=(ResultType.COUNTS,), shots=10, seed=1)
+    (result,) = _Run(ways, read(ghz(3)), request).simulation().results
+    assert sum((result.counts or {}).values()) == 10

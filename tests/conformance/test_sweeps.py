@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +30,9 @@ from tasks.circuit import Circuit
 from tasks.pipe import Limits
 from tasks.points import at_point, simulate_points
 from tasks.progress import Progress
-from tasks.simulate import _answer
+from tasks.simulate import Answers
 from tasks.simulators import Request, Simulation, SimulationError
+from tasks.simulators.aer_core import CoreAer, Point
 
 COUNTS, QUASI, EXPVAL = ResultType.COUNTS, ResultType.QUASI, ResultType.EXPVAL
 MEMORY, VARIANCE = ResultType.MEMORY, ResultType.VARIANCE
@@ -179,22 +181,21 @@ def close(found: Result, expected: Result) -> None:
 def test_points_run_together_on_aer_only_with_the_seeds_that_they_have_alone(
     step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import qiskit_aer
-
     ran: list[int] = []
-    run = qiskit_aer.AerSimulator.run
+    execute = CoreAer._execute
 
-    def counted(self: object, *args: object, **options: object) -> object:
+    def counted(self: CoreAer, *args: Any) -> list[Point]:
         ran.append(1)
-        return run(self, *args, **options)
+        return execute(self, *args)
 
     monkeypatch.setattr(points, "SEED_STEP", step)
-    monkeypatch.setattr(qiskit_aer.AerSimulator, "run", counted)
-    job = spec(RABI, tuple((0.1 * k,) for k in range(24)))
-    request = Request(result_types=(COUNTS,), shots=100, seed=11)
+    monkeypatch.setattr(CoreAer, "_execute", counted)
+    job = spec(RABI, tuple((0.1 * k,) for k in range(120)))
+    # The last run is shared by two threads.
+    request = Request(result_types=(COUNTS,), shots=10, seed=11, threads=2)
     found = points_of("aer", job, request)
-    # 8 points, then 16; and each of them once more if that was in vain.
-    assert len(ran) == (2 if step == 2113 else 26)
+    # 8 points, 16, 32 and 64; and each of them once more if that was in vain.
+    assert len(ran) == (4 if step == 2113 else 124)
     for point, simulation in enumerate(found):
         circuit = read(RABI.replace("input", "const").replace("theta;", f"theta = {0.1 * point};"))
         alone = loaded("aer").simulate(circuit, at_point(request, point))
@@ -235,7 +236,7 @@ class Plain:
 
 def answer(simulator: Plain, job: JobSpec, limits: Limits = LIMITS) -> dict[str, object]:
     message = encode_spec(job).SerializeToString()
-    header, results = _answer(message, simulator, limits, Progress(lambda _: None))
+    header, results = Answers(simulator, limits).answer(message, Progress(lambda _: None))
     assert len(results) == len(header.get("results", []))
     json.dumps(header)
     return header

@@ -186,8 +186,10 @@ def test_a_program_that_cannot_be_stored_makes_no_batch(
         store(path, data)
 
     monkeypatch.setattr(world.programs, "_store", fill_up)
+    # Equal programs would share a file.
+    specs = [replace(each, program=f"{each.program}// {n}") for n, each in enumerate(bells(5))]
     with pytest.raises(UnavailableError, match="no space left"):
-        world.jobs.submit_many(bells(5), request_id="r")
+        world.jobs.submit_many(specs, request_id="r")
     check_nothing_remains(world)
 
 

@@ -150,6 +150,17 @@ def test_those_of_a_batch_are_answered_that_can_be(world: World) -> None:
     assert world.jobs.submit_many(specs, request_id="batch").job_ids == kept.job_ids
 
 
+def test_a_job_that_ran_in_a_chunk_answers_too(world: World) -> None:
+    report(world)
+    specs = [bell(seed=1), bell(seed=2)]
+    kept = world.jobs.submit_many(specs, request_id="batch")
+    claims = world.work.claim_many([UUID(each) for each in kept.job_ids], WORKER)
+    world.work.end_many([(claim, finished(fingerprint=PRINT)) for claim in claims])
+    again = [world.jobs.submit(spec, request_id=f"again {spec.seed}") for spec in specs]
+    assert [each.cached_from for each in again] == list(kept.job_ids)
+    assert [each.method_reason for each in again] == ["every gate is a Clifford gate"] * 2
+
+
 def test_what_is_too_much_to_copy_at_once_runs(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

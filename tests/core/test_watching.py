@@ -177,20 +177,6 @@ def test_who_comes_later_hides_nothing_from_those_before(world: World, watchers:
     assert tuple(first.events) == world.info(claim.job_id).events
 
 
-def test_what_is_named_too_early_is_looked_at_again(
-    world: World, watchers: Watchers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker says that it begins before it has claimed the job."""
-    monkeypatch.setattr(watching, "_AGAIN_S", (0.01, 0.05, 0.2, 1.0, 3.0))
-    job_id = world.submit()
-    told = watch(watchers, job_id)
-    told.times(1)
-    watchers.changed([job_id])
-    assert wait_until(lambda: watchers._again, 5)
-    world.claim(job_id)
-    told.until(lambda: len(told.events) == 2)
-
-
 def test_the_points_of_a_sweep_are_told(world: World, watchers: Watchers) -> None:
     claim = world.running()
     told = watch(watchers, claim.job_id)
@@ -355,7 +341,6 @@ def questions(world: World) -> Iterator[list[str]]:
 def test_thousands_of_watchers_cost_one_question_a_look(
     world: World, watchers: Watchers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "_AGAIN_S", (NEVER_S,))
     monkeypatch.setattr(watching, "_SOON_S", NEVER_S)
     kept = world.jobs.submit_many([bell()] * 20, request_id="r")
     jobs = [UUID(each) for each in kept.job_ids]
@@ -364,15 +349,15 @@ def test_thousands_of_watchers_cost_one_question_a_look(
         told.times(1)
     with questions(world) as asked:
         watchers.changed(jobs)
-        assert wait_until(lambda: len(watchers._again) == 20, 10)
+        assert wait_until(lambda: asked, 10)
         assert len(asked) == 1
         world.work.cancel_all(jobs[:1])
         asked.clear()
         watchers.changed(jobs[:1])
         for told in all_told[::20]:
             assert told.end() is None
-        # Whether it has changed, and how it is now.
-        assert len(asked) == 2
+        # Of a few jobs, how they are now is asked at once.
+        assert len(asked) == 1
     assert [len(each.updates) for each in all_told] == [
         2 if n % 20 == 0 else 1 for n in range(3000)
     ]

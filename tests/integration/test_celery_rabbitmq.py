@@ -12,10 +12,11 @@ from uuid import UUID, uuid4
 import pytest
 from kombu import Connection, Consumer, Exchange, Queue, pools
 
-from app.ports import Dispatch, Dispatcher
+from app.ports import Chunk, Dispatch, Dispatcher
 from app.settings import Settings
 from tasks.celery import MAX_PRIORITY, make_celery
-from tasks.dispatch import RUN_JOB, WAKE_SIGNAL, BackgroundDispatcher
+from tasks.dispatch import WAKE_SIGNAL, BackgroundDispatcher
+from tasks.send import RUN_CHUNK, RUN_JOB
 from tests.integration.consumers import drain
 from tests.services import RabbitMQ
 from tests.services.process import free_port, wait_until
@@ -225,6 +226,39 @@ def test_a_job_is_noted_only_once_the_broker_has_confirmed(
     assert len(messages(broker, "aer")) == 2
 
 
+def test_a_chunk_is_one_message_that_names_its_jobs(
+    settings: Settings, start: Start, broker: Connection
+) -> None:
+    noted: list[Any] = []
+    dispatcher = start(settings, noted.extend)
+    job_ids = tuple(uuid4() for _ in range(3))
+    chunk = Chunk(chunk_id=uuid4(), target="aer", job_ids=job_ids, label="target=aer jobs=3")
+    dispatcher.send_chunk(chunk)
+    dispatcher.close(10)
+    (message,) = messages(broker, "aer")
+    assert message.headers["id"] == str(chunk.chunk_id)
+    assert message.headers["task"] == RUN_CHUNK
+    assert message.headers["argsrepr"] == "(3 jobs,)"
+    assert message.headers["kwargsrepr"] == "target=aer jobs=3"
+    assert message.payload[0] == [[str(each) for each in job_ids]]
+    assert noted == [chunk]
+
+
+def test_many_are_on_their_way_at_once(
+    settings: Settings, start: Start, broker: Connection
+) -> None:
+    """Nobody waits for one confirmation before the next message is sent."""
+    noted: list[UUID] = []
+    dispatcher = start(settings, into(noted))
+    jobs = [dispatch() for _ in range(500)]
+    for job in jobs:
+        dispatcher.send(job)
+    dispatcher.close(30)
+    assert noted == [job.job_id for job in jobs]
+    sent = [UUID(message.headers["id"]) for message in messages(broker, "aer")]
+    assert sent == noted
+
+
 # -- what goes wrong
 
 
@@ -321,5 +355,4 @@ def test_celery_is_set_up_for_one_job_per_slot(settings: Settings) -> None:
     assert (conf.task_acks_late, conf.worker_prefetch_multiplier) == (True, 1)
     assert (conf.task_serializer, conf.result_serializer) == ("json", "json")
     assert conf.accept_content == ["json"]
-    assert conf.broker_transport_options["confirm_publish"] is True
     assert [queue.name for queue in conf.task_queues] == list(TARGETS)

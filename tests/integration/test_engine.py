@@ -36,9 +36,9 @@ from tasks.engine import (
     Signal,
 )
 from tasks.main_process import MainProcess
-from tasks.run import EngineSeam
 from tasks.simulate import SHARED_FROM, Limits
 from tasks.slot import SlotPlan
+from tasks.supervise import EngineSeam
 from tests.services.process import wait_until
 from tests.unit.test_fakes import (
     EngineMaker,

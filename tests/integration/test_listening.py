@@ -1,4 +1,4 @@
-"""The server hears from workers' events which jobs may have changed, and goes on hearing."""
+"""The server hears which jobs have changed, and goes on hearing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition
 from time import monotonic
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,7 +14,8 @@ from celery import Celery
 
 from app.settings import Settings
 from tasks.celery import make_celery
-from tasks.listen import EventListener
+from tasks.listen import Listener
+from tasks.notices import EXCHANGE, Notices
 from tests.services import RabbitMQ
 from tests.services.process import wait_until
 from tests.world import make_settings
@@ -64,7 +64,7 @@ class Heard:
 def listening(settings: Settings) -> Iterator[Heard]:
     heard = Heard()
     celery = make_celery(settings, results=False)
-    listener = EventListener(celery, on_job=heard)
+    listener = Listener(celery, on_job=heard)
     listener.start()
     try:
         yield heard
@@ -74,49 +74,77 @@ def listening(settings: Settings) -> Iterator[Heard]:
 
 
 @contextmanager
-def worker(settings: Settings) -> Iterator[Any]:
-    """What sends events as a worker does."""
+def slot(settings: Settings) -> Iterator[Notices]:
+    """What says it."""
     celery: Celery = make_celery(settings, results=True)
-    with (
-        celery.connection_for_write() as connection,
-        celery.events.Dispatcher(connection, hostname="aer@host", enabled=True) as events,
-    ):
-        yield events
+    notices = Notices(celery)
+    yield notices
+    notices.close()
     celery.close()
 
 
-def say_until_heard(events: Any, heard: Heard, kind: str = "task-started") -> UUID:
+def say_until_heard(notices: Notices, heard: Heard) -> UUID:
     """Until the listener has found its way to the broker, what is said is lost."""
     for _ in range(200):
         job_id = uuid4()
-        events.send(kind, uuid=str(job_id))
+        notices([job_id])
         if heard.waits_for(job_id, 0.1):
             return job_id
     raise AssertionError("nothing was heard")
 
 
-def test_events_of_tasks_name_jobs(settings: Settings) -> None:
-    with listening(settings) as heard, worker(settings) as events:
-        say_until_heard(events, heard)
+def test_notices_name_jobs(settings: Settings) -> None:
+    with listening(settings) as heard, slot(settings) as notices:
+        say_until_heard(notices, heard)
+        job_ids = [uuid4() for _ in range(100)]
+        notices([])
+        notices(job_ids)
+        heard.until(job_ids[-1])
+        assert heard.jobs[-100:] == job_ids
+
+
+def test_what_is_no_notice_is_not_heard(settings: Settings) -> None:
+    with listening(settings) as heard, slot(settings) as notices:
+        said = say_until_heard(notices, heard)
+        celery = make_celery(settings, results=True)
+        with celery.connection_for_write() as connection:
+            for body in ({"jobs": ["no uuid"]}, ["jobs"], "jobs", {}):
+                connection.Producer().publish(body, exchange=EXCHANGE, serializer="json")
+        celery.close()
         job_id = uuid4()
-        events.send("worker-heartbeat", freq=2)
-        events.send("task-succeeded", uuid="no uuid")
-        events.send("task-failed")
-        events.send("task-succeeded", uuid=str(job_id))
+        notices([job_id])
         heard.until(job_id)
         assert all(isinstance(each, UUID) for each in heard.jobs)
+        assert heard.jobs[heard.jobs.index(said) + 1 :] == [job_id]
+
+
+def test_everybody_hears(settings: Settings) -> None:
+    with listening(settings) as one, listening(settings) as other, slot(settings) as notices:
+        say_until_heard(notices, one)
+        say_until_heard(notices, other)
+        job_id = uuid4()
+        notices([job_id])
+        one.until(job_id)
+        other.until(job_id)
 
 
 def test_a_connection_that_breaks_is_made_anew(
     over_rabbitmq: Settings, rabbitmq: RabbitMQ, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with listening(over_rabbitmq) as heard:
-        with worker(over_rabbitmq) as events:
-            say_until_heard(events, heard)
+    with listening(over_rabbitmq) as heard, slot(over_rabbitmq) as notices:
+        say_until_heard(notices, heard)
         rabbitmq.ctl("close_all_connections", "--vhost", rabbitmq.vhost, "a test")
-        assert wait_until(lambda: "no events for now" in caplog.text, 20)
-        with worker(over_rabbitmq) as events:
-            say_until_heard(events, heard)
+        assert wait_until(lambda: "no notices for now" in caplog.text, 20)
+        # The one that says it finds its connection dead as well, and makes another.
+        say_until_heard(notices, heard)
+
+
+def test_a_broker_that_is_away_holds_nobody_up_twice(tmp_path: Path) -> None:
+    away = make_settings(tmp_path, broker_url="amqp://127.0.0.1:1//")
+    with slot(away) as notices:
+        notices([uuid4()])
+        assert notices.silent
+        notices([uuid4()])
 
 
 def test_a_broker_that_is_away_does_not_keep_a_listener_from_its_end(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.specs import BELL
 SEND_AGAIN = """
 import sys
 from tasks.celery import app
-from tasks.dispatch import RUN_JOB
+from tasks.send import RUN_JOB
 for _ in range(3):
     app.send_task(RUN_JOB, args=(sys.argv[1],), task_id=sys.argv[1], queue=sys.argv[2])
 """

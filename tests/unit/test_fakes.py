@@ -22,7 +22,7 @@ from app.store_lists import ListStatements
 from app.store_targets import TargetStatements
 from qdispatch.model import ErrorKind, JobSpec
 from tasks.engine import EngineError, Exited, Signal
-from tasks.run import EngineSeam
+from tasks.supervise import EngineSeam
 from tests.fake_lists import FakeListStatements
 from tests.fake_store import FakeStore, FakeTransaction
 from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements

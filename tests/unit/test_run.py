@@ -12,7 +12,7 @@ import pytest
 from app.jobs import Claim, Failed, Finished
 from app.service import JobService
 from qdispatch.model import ErrorKind, JobStatus, ProgramFormat
-from tasks import run
+from tasks import settle
 from tasks.engine import EngineError, Exited, ImpatientError, OverMemory, Progress, Signal
 from tasks.run import JobRunner
 from tests.fakes import Event, ManualStop, ScriptedEngine
@@ -136,7 +136,7 @@ def test_waiting_for_an_engine_is_no_part_of_the_time_limit(
 ) -> None:
     job_id = world.submit(time_limit_s=5.0)
     now = [100.0]
-    monkeypatch.setattr(run.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(settle.time, "monotonic", lambda: now[0])
     start = engine.start
 
     def slow() -> None:
@@ -268,7 +268,7 @@ def progress(points_done: int) -> Progress:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that the engine's steps move on."""
     found = [100.0]
-    monkeypatch.setattr(run.time, "monotonic", lambda: found[0])
+    monkeypatch.setattr(settle.time, "monotonic", lambda: found[0])
     return found
 
 
@@ -480,7 +480,7 @@ def test_a_claim_waits_for_the_database(
         naps.append(seconds)
         world.store.away = len(naps) < 3
 
-    monkeypatch.setattr(run.time, "sleep", nap)
+    monkeypatch.setattr(settle.time, "sleep", nap)
     world.store.away = True
     engine.script = deque([finished()])
     assert runner.run(job_id).status is JobStatus.FINISHED
@@ -498,7 +498,7 @@ def test_an_end_is_noted_once_the_database_is_back(
         pauses.append(seconds)
         world.store.away = len(pauses) < 3
 
-    monkeypatch.setattr(run.time, "sleep", pause)
+    monkeypatch.setattr(settle.time, "sleep", pause)
     ending = runner.run(job_id)
     assert (ending.status, ending.attempt, len(pauses)) == (JobStatus.FINISHED, 1, 3)
     assert world.status(job_id) is JobStatus.FINISHED

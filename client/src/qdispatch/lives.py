@@ -47,23 +47,31 @@ class JobLife:
             self._saw((yield from operations.get_job(self._calls, self.id)))
         return self.info.status
 
-    def _wait(self, timeout_s: float | None, show: bool) -> Flow[JobStatus]:
+    def _wait(
+        self, timeout_s: float | None, show: bool, with_results: bool = False
+    ) -> Flow[JobStatus]:
         if self.info.status.is_final:
             return self.info.status
         if timeout_s is not None and timeout_s <= 0:
             yield from self._status()
         else:
-            yield from self._watch_to_the_end(timeout_s, show)
+            yield from self._watch_to_the_end(timeout_s, show, with_results)
         if self.info.status.is_final:
             return self.info.status
         raise WaitTimeoutError(
             f"job {self.id} is still {self.info.status} after {timeout_s:g} s; it goes on"
         )
 
-    def _watch_to_the_end(self, timeout_s: float | None, show: bool) -> Flow[None]:
+    def _watch_to_the_end(
+        self, timeout_s: float | None, show: bool, with_results: bool
+    ) -> Flow[None]:
         deadline = Deadline(timeout_s)
         updates = watching.watch_job(
-            self._calls, self.id, after=_last(self.info), deadline=deadline
+            self._calls,
+            self.id,
+            after=_last(self.info),
+            deadline=deadline,
+            with_results=with_results,
         )
         with progress.of_job(self.info, show=show) as tell:
 
@@ -82,7 +90,7 @@ class JobLife:
     def _fetch(self, timeout_s: float | None, show: bool) -> Flow[JobResult]:
         if self._result is not None:
             return self._result
-        status = yield from self._wait(timeout_s, show)
+        status = yield from self._wait(timeout_s, show, with_results=True)
         if status is JobStatus.FAILED:
             error = self.info.error
             text = "unknown" if error is None else f"{error.kind}: {error.message}"
@@ -92,8 +100,9 @@ class JobLife:
         if self.info.spec.parameters and not self.info.spec.parameter_values:
             # Only the answer of GetJob has them.
             self._saw((yield from operations.get_job(self._calls, self.id)))
-        results = yield from operations.get_result(self._calls, self.id)
-        self.info = replace(self.info, results=results)
+        if not self.info.results:
+            results = yield from operations.get_result(self._calls, self.id)
+            self.info = replace(self.info, results=results)
         self._result = JobResult(info=self.info)
         return self._result
 

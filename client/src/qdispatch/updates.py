@@ -89,7 +89,7 @@ class JobUpdate:
     """What a watcher of a job is told."""
 
     job: JobInfo
-    """The job now, without its events and results."""
+    """The job now, without its events; with its results if they came along."""
     events: tuple[JobEvent, ...] = ()
     """What has happened since the last update, in order; empty if only the
     outlook or the points done have changed."""

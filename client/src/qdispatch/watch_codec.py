@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,6 +17,7 @@ from qdispatch.codec import (
     encode_time,
     member,
 )
+from qdispatch.results_codec import decode_result
 from qdispatch.updates import (
     BatchEvent,
     BatchInfo,
@@ -108,8 +110,11 @@ def encode_job_update(update: JobUpdate) -> pb.WatchJobResponse:
 
 def decode_job_update(message: pb.WatchJobResponse) -> JobUpdate:
     """What a watcher of a job is told."""
+    job = decode_job(message.job)
+    if message.results.results:
+        job = replace(job, results=tuple(map(decode_result, message.results.results)))
     return JobUpdate(
-        job=decode_job(message.job),
+        job=job,
         events=tuple(decode_event(each) for each in message.events),
         outlook=decode_outlook(message.outlook),
     )

@@ -26,7 +26,12 @@ _NO_STREAM: Final = (UnimplementedError, TooLargeError)
 
 
 def watch_job(
-    calls: Calls, job_id: str, *, after: int = 0, deadline: Deadline | None = None
+    calls: Calls,
+    job_id: str,
+    *,
+    after: int = 0,
+    deadline: Deadline | None = None,
+    with_results: bool = False,
 ) -> Flow[None]:
     """Emits a `JobUpdate` whenever something changes, until the job is final.
 
@@ -35,11 +40,12 @@ def watch_job(
         job_id: Of the job.
         after: Number of the last event that is known.
         deadline: Until when; without it for as long as it takes.
+        with_results: Whether the last update is to have the results, if they are small.
 
     Raises:
         TimeoutError: It is not final by then.
     """
-    watch = _JobWatch(calls, job_id, after, deadline or Deadline(None))
+    watch = _JobWatch(calls, job_id, after, deadline or Deadline(None), with_results)
     with suppress(*_NO_STREAM):
         return (yield from watch.streamed())
     yield from watch.polled()
@@ -100,7 +106,10 @@ class _Pauses:
 
 
 class _JobWatch:
-    def __init__(self, calls: Calls, job_id: str, after: int, deadline: Deadline) -> None:
+    def __init__(
+        self, calls: Calls, job_id: str, after: int, deadline: Deadline, with_results: bool
+    ) -> None:
+        self._with_results = with_results
         self._calls = calls
         self._job_id = job_id
         self._after = after
@@ -132,7 +141,9 @@ class _JobWatch:
             yield from pauses.sleep()
 
     def _request(self) -> pb.WatchJobRequest:
-        return pb.WatchJobRequest(id=self._job_id, after=self._after)
+        return pb.WatchJobRequest(
+            id=self._job_id, after=self._after, with_results=self._with_results
+        )
 
     def _news(self, update: JobUpdate) -> JobUpdate:
         """The update without what was told before."""

@@ -422,22 +422,26 @@ class ListJobsResponse(_message.Message):
     def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchJobRequest(_message.Message):
-    __slots__ = ("id", "after")
+    __slots__ = ("id", "after", "with_results")
     ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    WITH_RESULTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     after: int
-    def __init__(self, id: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+    with_results: bool
+    def __init__(self, id: _Optional[str] = ..., after: _Optional[int] = ..., with_results: bool = ...) -> None: ...
 
 class WatchJobResponse(_message.Message):
-    __slots__ = ("job", "events", "outlook")
+    __slots__ = ("job", "events", "outlook", "results")
     JOB_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     OUTLOOK_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
     job: Job
     events: _containers.RepeatedCompositeFieldContainer[JobEvent]
     outlook: Outlook
-    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., outlook: _Optional[_Union[Outlook, _Mapping]] = ...) -> None: ...
+    results: ResultSet
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., outlook: _Optional[_Union[Outlook, _Mapping]] = ..., results: _Optional[_Union[ResultSet, _Mapping]] = ...) -> None: ...
 
 class CreateJobsRequest(_message.Message):
     __slots__ = ("request_id", "specs")

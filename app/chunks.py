@@ -1,0 +1,77 @@
+"""Chunks: small jobs of a batch that travel in one message.
+
+A message, a task and a few transactions cost as much as a small simulation. Jobs
+that are small by what is known of them before they run share these; should one
+turn out to be large, what is left of its chunk is shared by other slots (see
+`tasks.run_chunk`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from app.ids import new_id
+from app.ports import Chunk, Dispatch, Sent
+from app.rows import JobRow
+from app.store import Transaction
+
+# Jobs in one chunk at the most, and what they may be like.
+_MOST_JOBS: Final = 100
+_MOST_QUBITS: Final = 16
+_MOST_SHOTS: Final = 100_000
+# Chunks that each slot should get of a batch, so that none is left with the last.
+_PER_SLOT: Final = 4
+
+
+def cut_into_chunks(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Chunk]:
+    """Puts the small jobs of a batch into chunks, as their ``chunk_id`` then says.
+
+    Args:
+        rows: The jobs, in the order in which they are to run.
+        slots: How many simulations run at once, by target.
+    """
+    small: dict[str, list[JobRow]] = defaultdict(list)
+    for row in rows:
+        if _is_small(row):
+            small[row.target].append(row)
+    chunks = []
+    for target, some in small.items():
+        size = min(_MOST_JOBS, -(-len(some) // (_PER_SLOT * max(1, slots.get(target, 1)))))
+        chunks += [_chunk(target, part) for part in _parts(some, size)]
+    return chunks
+
+
+def note_sent(tx: Transaction, sent: Sequence[Sent], now: datetime) -> None:
+    """Notes what the broker has confirmed: single jobs, and chunks."""
+    singles = [each for each in sent if isinstance(each, Dispatch)]
+    if singles:
+        tx.mark_sent(singles, now)
+    chunk_ids = [each.chunk_id for each in sent if isinstance(each, Chunk)]
+    if chunk_ids:
+        tx.chunks.mark_sent(chunk_ids, now)
+
+
+def _is_small(row: JobRow) -> bool:
+    return not row.n_points and row.n_qubits <= _MOST_QUBITS and row.shots <= _MOST_SHOTS
+
+
+def _parts(rows: Sequence[JobRow], size: int) -> Iterator[Sequence[JobRow]]:
+    # One job alone has a message of its own.
+    if size > 1:
+        for at in range(0, len(rows), size):
+            yield rows[at : at + size]
+
+
+def _chunk(target: str, rows: Sequence[JobRow]) -> Chunk:
+    chunk_id = new_id()
+    for row in rows:
+        row.chunk_id = chunk_id
+    return Chunk(
+        chunk_id=chunk_id,
+        target=target,
+        job_ids=tuple(row.id for row in rows),
+        label=f"target={target} jobs={len(rows)} batch={rows[0].batch_id}",
+    )

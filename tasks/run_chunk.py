@@ -1,0 +1,173 @@
+"""The jobs of a chunk: claimed in groups, run one after the other, ended in groups.
+
+A group is as many jobs as take a moment together, so that what it saves in
+transactions costs nobody much time: a job is claimed shortly before it runs,
+and its end is told shortly after. A chunk that takes long was none of small
+jobs: what is left of it goes back, and other slots share it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+from uuid import UUID
+
+from app.jobs import Claim, Failed, Finished
+from app.work import WorkService
+from qdispatch.errors import UnavailableError
+from qdispatch.model import JobStatus
+from tasks.holds import GroupHold
+from tasks.settle import Ending, Settler, defect, ending_of
+from tasks.supervise import EngineSeam, Outcome, Stopped, StopRequest, Supervisor
+
+_log = logging.getLogger(__name__)
+
+# How long a group should take, in seconds.
+_GROUP_S: Final = 0.1
+# How long a slot stays with one chunk, in seconds, unless its end is near.
+_CHUNK_S: Final = 1.0
+# Less than it takes to claim a job, in seconds.
+_SHORT_S: Final = 1e-4
+# Results that are stored at once, in bytes, or a little more.
+_GROUP_BYTES: Final = 2**20
+
+
+class ChunkRunner:
+    """Runs the jobs of one chunk at a time.
+
+    Args:
+        work: The database's side of it.
+        engine: The slot's.
+        worker: This worker's node name.
+        stop: Looked at whenever the engine's wait is woken.
+        changed: Told of jobs whose status has changed, for the sake of those who watch.
+    """
+
+    def __init__(
+        self,
+        *,
+        work: WorkService,
+        engine: EngineSeam,
+        worker: str,
+        stop: StopRequest,
+        changed: Callable[[Sequence[UUID]], None] = lambda _: None,
+    ) -> None:
+        self._work = work
+        self._engine = engine
+        self._worker = worker
+        self._stop = stop
+        self._changed = changed
+        self._settler = Settler(work, stop)
+        self._supervisor = Supervisor(work=work, engine=engine, stop=stop, began=self._began)
+        # Those of the group that have ended, and wait to be noted together.
+        self._ended: list[tuple[Claim, Finished | Failed]] = []
+        self._ends: Counter[JobStatus] = Counter()
+        # Those that were not claimed yet.
+        self._left: Sequence[UUID] = ()
+
+    def run(self, job_ids: Sequence[UUID]) -> Counter[JobStatus]:
+        """Runs those of these jobs that are pending.
+
+        Returns:
+            How many have ended here, by their status.
+
+        Raises:
+            UnavailableError: The worker is to stop, and could not even claim the first.
+        """
+        self._ends = Counter()
+        began = time.monotonic()
+        done, size = 0, 1
+        self._left = job_ids
+        while self._left:
+            group, self._left = self._left[:size], self._left[size:]
+            self._run_group(group)
+            done += len(group)
+            # By what they took so far; each group is a little better known than the last.
+            per_job_s = max(_SHORT_S, time.monotonic() - began) / done
+            if self._stops() or min(done, len(self._left)) * per_job_s > _CHUNK_S:
+                self._release()
+            size = max(1, min(4 * size, int(_GROUP_S / per_job_s)))
+        return self._ends
+
+    def _stops(self) -> bool:
+        return self._stop.terminated or self._stop.leaving
+
+    def _release(self) -> None:
+        """Leaves what has not been claimed to others."""
+        job_ids, self._left = self._left, ()
+        if not job_ids:
+            return
+        _log.info("%d jobs of a chunk are left to others", len(job_ids))
+        try:
+            self._work.release(job_ids)
+        except UnavailableError as error:
+            # Their message is used up: the sweep will miss it, and send them again.
+            _log.warning("cannot give %d jobs back: %s", len(job_ids), error)
+
+    def _run_group(self, job_ids: Sequence[UUID]) -> None:
+        claims = self._settler.until_there(
+            job_ids[0], lambda: self._work.claim_many(job_ids, self._worker)
+        )
+        hold = GroupHold(self._work, claims, patience_s=_CHUNK_S, overdue=self._release)
+        self._ended = []
+        size = 0
+        try:
+            for claim in claims:
+                outcome = self._outcome(claim, hold)
+                hold.ended(claim)
+                if isinstance(outcome, Finished | Failed):
+                    self._ended.append((claim, outcome))
+                    size += _size_of(outcome)
+                else:
+                    self._count(self._settler.settle(claim, outcome))
+                    self._changed([claim.job_id])
+                if size > _GROUP_BYTES:
+                    self._end()
+                    size = 0
+            self._end()
+        except UnavailableError:
+            # The worker stops: leases lapse, and other attempts follow.
+            self._engine.kill()
+
+    def _outcome(self, claim: Claim, hold: GroupHold) -> Outcome:
+        if not hold.begin(claim) or self._stops():
+            return Stopped()
+        try:
+            return self._supervisor.outcome(claim, hold)
+        except UnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - the job must end, whatever it was
+            _log.exception("job %s: unforeseen", claim.job_id)
+            self._engine.kill()
+            return defect()
+
+    def _began(self, claim: Claim) -> None:
+        """One takes its time: those before it are not to wait for it."""
+        self._end()
+        self._changed([claim.job_id])
+
+    def _end(self) -> None:
+        """Notes the ends of those that have ended."""
+        ended, self._ended = self._ended, []
+        if not ended:
+            return
+        held = self._settler.until_there(ended[0][0].job_id, lambda: self._work.end_many(ended))
+        for claim, outcome in ended:
+            if claim.job_id in held:
+                self._count(ending_of(claim, outcome))
+            else:
+                self._count(self._settler.stopped(claim))
+        self._changed([claim.job_id for claim, _ in ended])
+
+    def _count(self, ending: Ending) -> None:
+        if ending.status is not None:
+            self._ends[ending.status] += 1
+
+
+def _size_of(outcome: Finished | Failed) -> int:
+    if isinstance(outcome, Failed):
+        return 0
+    return sum(len(each.value) for each in outcome.results)

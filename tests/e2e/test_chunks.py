@@ -1,0 +1,82 @@
+"""Small jobs of a batch, which share messages, on real workers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from qdispatch import Client
+from qdispatch.circuits import CustomCircuit
+from qdispatch.model import CancelVerdict, JobStatus
+from tests.e2e import circuits
+from tests.e2e.stack import Stack
+from tests.services.process import wait_until
+
+# Each shot takes a way of its own through so many measurements, so that few qubits
+# take minutes.
+_LONG = (
+    'OPENQASM 2.0; include "qelib1.inc"; qreg q[14]; creg c[1];'
+    + "".join(f"h q[{n}];" for n in range(14))
+    + 40 * "h q[0]; measure q[0] -> c[0]; if (c == 1) ry(0.3) q[1]; cx q[1], q[0]; ry(0.2) q[0];"
+)
+
+
+def long_circuit() -> CustomCircuit:
+    return circuits.custom(_LONG, n_qubits=14)
+
+
+def tasks(stack: Stack) -> list[dict[str, Any]]:
+    """What the workers' slots are at, as Celery tells it."""
+    active = json.loads(stack.celery("inspect", "active", "--json"))
+    return [task for some in active.values() for task in some]
+
+
+def test_a_batch_of_small_jobs(client: Client, stack: Stack) -> None:
+    batch = client.submit_batch([circuits.qiskit_circuit()] * 40, target="aer", shots=10)
+    info = batch.wait(timeout_s=120)
+    assert (info.finished, info.size) == (40, 40)
+    jobs = batch.jobs()
+    assert {job.info.attempt for job in jobs} == {1}
+    assert {sum(result.counts.values()) for result in batch.results(timeout_s=30)} == {10}
+    assert [event.status for event in jobs[17].info.events] == [
+        JobStatus.PENDING,
+        JobStatus.RUNNING,
+        JobStatus.FINISHED,
+    ]
+    assert not {f"{job_id}.qasm" for job_id in batch.job_ids} & set(stack.programs)
+
+
+def test_canceling_one_leaves_the_others_of_its_chunk(client: Client, stack: Stack) -> None:
+    batch = client.submit_batch([long_circuit()] * 24, target="aer", shots=100_000)
+    running: list[str] = []
+
+    def two_run() -> bool:
+        running[:] = [job.id for job in batch.jobs() if job.status() is JobStatus.RUNNING]
+        return len(running) == 2
+
+    assert wait_until(two_run, 60), stack.logs()
+    carried = [set(task["args"][0]) for task in tasks(stack)]
+    assert all(len(each) == 3 for each in carried)
+    one, other = running
+    assert client.cancel_job(one) is CancelVerdict.STOPPED_RUNNING
+    (kept,) = (client.get_job(each) for each in (other,))
+    assert (kept.status, kept.attempt) == (JobStatus.RUNNING, 1)
+    numbers = batch.status()
+    assert (numbers.canceled, numbers.failed) == (1, 0)
+    batch.cancel()
+    assert wait_until(lambda: batch.status().canceled == 24, 60), stack.logs()
+    quick = client.submit(circuits.qiskit_circuit(), target="aer", shots=10)
+    assert quick.wait(60) is JobStatus.FINISHED
+
+
+def test_an_operator_terminates_a_chunk(client: Client, stack: Stack) -> None:
+    batch = client.submit_batch([long_circuit()] * 24, target="aer", shots=100_000)
+    assert wait_until(lambda: len(tasks(stack)) == 2, 60), stack.logs()
+    task, other = tasks(stack)
+    stack.celery("control", "terminate", "SIGTERM", task["id"])
+    # What has not begun after a moment is no part of the chunk any more.
+    first, untouched = (each["args"][0][0] for each in (task, other))
+    assert wait_until(lambda: client.get_job(first).status is JobStatus.CANCELED, 60)
+    assert client.get_job(untouched).status is JobStatus.RUNNING
+    batch.cancel()
+    assert wait_until(lambda: batch.status().canceled == 24, 60), stack.logs()

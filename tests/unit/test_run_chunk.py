@@ -1,0 +1,321 @@
+"""The jobs of a chunk in one slot, with an engine that does as the script says."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from qdispatch.model import JobStatus
+from tasks import run_chunk
+from tasks.engine import Exited, Signal
+from tasks.run_chunk import ChunkRunner
+from tests.fakes import Event, ManualStop, ScriptedEngine
+from tests.specs import bell
+from tests.world import WORKER, World, failed, finished
+
+FINISHED, FAILED, CANCELED = JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELED
+PENDING = JobStatus.PENDING
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture
+def stop() -> ManualStop:
+    return ManualStop()
+
+
+@pytest.fixture
+def told() -> list[tuple[UUID, ...]]:
+    return []
+
+
+@pytest.fixture
+def runner(
+    world: World,
+    engine: ScriptedEngine,
+    stop: ManualStop,
+    told: list[tuple[UUID, ...]],
+    now: list[float],
+) -> ChunkRunner:
+    def changed(job_ids: Sequence[UUID]) -> None:
+        told.append(tuple(job_ids))
+
+    return ChunkRunner(work=world.work, engine=engine, worker=WORKER, stop=stop, changed=changed)
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in seconds; a job takes a thousandth unless the script says otherwise."""
+    moment = [1000.0]
+    monkeypatch.setattr(run_chunk.time, "monotonic", lambda: moment[0])
+    return moment
+
+
+@pytest.fixture
+def job_ids(world: World) -> tuple[UUID, ...]:
+    kept = world.jobs.submit_many([bell() for _ in range(8)], request_id=str(uuid4()))
+    return tuple(map(UUID, kept.job_ids))
+
+
+def taking(now: list[float], seconds: float, event: Event | None = None) -> Callable[[], Event]:
+    def step() -> Event:
+        now[0] += seconds
+        return finished() if event is None else event
+
+    return step
+
+
+def meanwhile(happens: Callable[[], Any], event: Event = Signal.WOKEN) -> Callable[[], Event]:
+    def step() -> Event:
+        happens()
+        return event
+
+    return step
+
+
+def statuses(world: World, job_ids: Sequence[UUID]) -> list[JobStatus]:
+    return [world.status(each) for each in job_ids]
+
+
+def test_all_of_them_run(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    told: list[tuple[UUID, ...]],
+) -> None:
+    engine.script = deque(
+        taking(now, 0.001, failed() if number == 5 else None) for number in range(8)
+    )
+    assert runner.run(job_ids) == {FINISHED: 7, FAILED: 1}
+    assert statuses(world, job_ids) == [FINISHED] * 5 + [FAILED] + [FINISHED] * 2
+    assert world.files() == set()
+    assert engine.starts == 1
+    # Watchers hear of each once, and of several at a time.
+    assert [each for some in told for each in some] == list(job_ids)
+    assert len(told) < len(job_ids)
+
+
+def test_those_that_others_have_are_left_alone(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    world.jobs.cancel(str(job_ids[0]))
+    world.claim(job_ids[3], "another@host")
+    engine.script = deque(taking(now, 0.001) for _ in range(6))
+    assert runner.run(job_ids) == {FINISHED: 6}
+    assert world.status(job_ids[0]) is CANCELED
+    assert world.status(job_ids[3]) is JobStatus.RUNNING
+
+
+def test_one_that_is_canceled_while_it_runs_stops_no_other(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    cancel = meanwhile(lambda: world.jobs.cancel(str(job_ids[4])))
+    engine.script = deque(
+        [*(taking(now, 0.001) for _ in range(4)), cancel, *(taking(now, 0.001) for _ in range(3))]
+    )
+    assert runner.run(job_ids) == {FINISHED: 7, CANCELED: 1}
+    assert world.status(job_ids[4]) is CANCELED
+    assert (engine.kills, engine.starts) == (1, 2)
+    assert len(engine.specs) == len(job_ids)
+    assert {world.info(each).attempt for each in job_ids} == {1}
+
+
+def test_one_that_is_canceled_before_its_turn_never_begins(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    # By the third job, the rest of the chunk is one group that is claimed already.
+    cancel = meanwhile(lambda: world.jobs.cancel(str(job_ids[7])))
+    engine.script = deque(
+        [*(taking(now, 0.001) for _ in range(5)), cancel, *(taking(now, 0.001) for _ in range(3))]
+    )
+    assert runner.run(job_ids) == {FINISHED: 7, CANCELED: 1}
+    assert world.status(job_ids[7]) is CANCELED
+    assert engine.kills == 0
+    assert len(engine.specs) == 7
+
+
+def test_a_crash_is_the_fault_of_one(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    engine.script = deque(
+        taking(now, 0.001, Exited(signal=11, code=0) if number == 2 else None)
+        for number in range(8)
+    )
+    assert runner.run(job_ids) == {FINISHED: 7}
+    assert world.status(job_ids[2]) is PENDING
+    with world.store.read() as tx:
+        faults = {row.id: row.faults for row in tx.jobs(job_ids)}
+    assert [faults[each] for each in job_ids] == [0, 0, 1, 0, 0, 0, 0, 0]
+
+
+def test_something_unforeseen_ends_one(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    def burst() -> Event:
+        raise ZeroDivisionError
+
+    engine.script = deque(burst if number == 1 else taking(now, 0.001) for number in range(8))
+    assert runner.run(job_ids) == {FINISHED: 7, FAILED: 1}
+    error = world.info(job_ids[1]).error
+    assert error is not None
+    assert error.kind == "internal"
+
+
+def test_a_chunk_that_takes_long_is_shared(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    engine.script = deque([taking(now, 0.8), taking(now, 0.8)])
+    assert runner.run(job_ids) == {FINISHED: 2}
+    assert statuses(world, job_ids[2:]) == [PENDING] * 6
+    world.dispatcher.sent.clear()
+    world.clock.advance(60)
+    world.upkeep.resend()
+    assert {each.job_id for each in world.dispatcher.sent} == set(job_ids[2:])
+
+
+def test_nobody_waits_behind_one_that_takes_very_long(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    free: list[set[UUID]] = []
+
+    def look() -> None:
+        world.clock.advance(60)
+        world.dispatcher.sent.clear()
+        world.upkeep.resend()
+        free.append({each.job_id for each in world.dispatcher.sent})
+
+    engine.script = deque(
+        [taking(now, 1.2, Signal.TIMEOUT), meanwhile(look, Signal.TIMEOUT), taking(now, 60)]
+    )
+    assert runner.run(job_ids) == {FINISHED: 1}
+    assert free == [set(job_ids[1:])]
+
+
+def test_ends_do_not_wait_for_one_that_takes_long(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    told: list[tuple[UUID, ...]],
+) -> None:
+    seen: list[list[JobStatus]] = []
+
+    def look() -> None:
+        seen.append(statuses(world, job_ids))
+
+    engine.script = deque(
+        [
+            *(taking(now, 0.001) for _ in range(6)),
+            # It is claimed with its neighbours, and still there after a moment,
+            taking(now, 0.06, Signal.TIMEOUT),
+            # by which time those before it have ended,
+            meanwhile(look, Signal.TIMEOUT),
+            # and after a while those behind it have gone back.
+            taking(now, 1.5, Signal.TIMEOUT),
+            meanwhile(look, Signal.TIMEOUT),
+            taking(now, 0.1),
+        ]
+    )
+    assert runner.run(job_ids) == {FINISHED: 7}
+    at_once, later = seen
+    assert at_once == [FINISHED] * 6 + [JobStatus.RUNNING] * 2
+    assert later == [FINISHED] * 6 + [JobStatus.RUNNING, PENDING]
+    assert (job_ids[6],) in told
+
+
+def test_a_worker_that_leaves_hands_over_what_is_left(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    stop: ManualStop,
+) -> None:
+    def leave() -> None:
+        stop.leaving = True
+
+    engine.script = deque([*(taking(now, 0.001) for _ in range(5)), meanwhile(leave)])
+    assert runner.run(job_ids) == {FINISHED: 5}
+    assert statuses(world, job_ids) == [FINISHED] * 5 + [PENDING] * 3
+
+
+def test_an_operator_who_terminates_the_task_cancels_what_has_begun(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    stop: ManualStop,
+) -> None:
+    def terminate() -> None:
+        stop.terminated = True
+
+    engine.script = deque([taking(now, 0.001), meanwhile(terminate)])
+    ends = runner.run(job_ids)
+    assert ends[FINISHED] == 1
+    assert ends[CANCELED] >= 1
+    assert world.status(job_ids[1]) is CANCELED
+    assert JobStatus.RUNNING not in statuses(world, job_ids)
+
+
+def test_a_database_that_goes_away_is_waited_for(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away() -> None:
+        world.store.away = True
+
+    def back(_seconds: float) -> None:
+        world.store.away = False
+
+    monkeypatch.setattr(run_chunk.time, "sleep", back)
+    engine.script = deque(
+        [
+            *(taking(now, 0.001) for _ in range(7)),
+            meanwhile(away, finished()),
+        ]
+    )
+    assert runner.run(job_ids) == {FINISHED: 8}
+    assert statuses(world, job_ids) == [FINISHED] * 8
