@@ -2,7 +2,7 @@
 
 # One image for every role; the command chooses:
 #   server   python -m rpc              (the default)
-#   worker   celery -A tasks worker -Q aer -n aer@%h
+#   worker   python -m tasks -Q aer -n aer@%h
 #   sweep    python -m tasks.sweep
 #   flower   celery -A tasks flower
 #   page     python -m page

@@ -18,7 +18,7 @@ from app.events import line
 from app.jobs import check_transition
 from app.placement import WORKER_SEEN_S
 from app.ports import Clock
-from app.rows import MAX_ENTRY_BYTES, JobRow
+from app.rows import MAX_ENTRY_BYTES, JobRow, job_row
 from app.settings import Settings
 from app.store import Store, Transaction
 from app.store_cache import Entry
@@ -110,7 +110,7 @@ def _answered(row: JobRow, entry: Entry, now: datetime) -> JobRow:
         "simulator_version": entry.simulator_version,
         "result_bytes": entry.result_bytes,
     }
-    return JobRow(**row.model_dump() | changes)
+    return job_row(row.model_dump() | changes)
 
 
 def content_key(spec: JobSpec, target: str, owner: str) -> bytes:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
 from app.engines import make_engine
@@ -41,11 +39,23 @@ def migrate(settings: Settings, revision: str = "head") -> None:
     Raises:
         UnavailableError: The database does not answer, or a table is in use.
     """
-    _hush_alembic()
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-    engine = make_engine(settings.database)
-    config = _config()
+    if revision == "head":
+        with closing(Store(make_engine(settings.database))) as store:
+            if _revision(store) == head_revision():
+                return
+    _upgrade(make_engine(settings.database), revision)
+
+
+def _upgrade(engine: sa.Engine, revision: str) -> None:
+    # Only here: every process opens the database, and few ever change its schema.
+    from alembic import command
+    from alembic.config import Config
+
+    _hush_alembic()
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -77,7 +87,6 @@ def open_store(settings: Settings, *, patience_s: float = 0.0, read_only: bool =
         SettingsError: The database was never migrated, or is of an older version.
         UnavailableError: It does not answer.
     """
-    _hush_alembic()
     if settings.database.startswith("sqlite"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(make_engine(settings.database, read_only=read_only))
@@ -97,13 +106,17 @@ def open_store(settings: Settings, *, patience_s: float = 0.0, read_only: bool =
         raise
 
 
-def _check_revision(store: Store) -> None:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+def _revision(store: Store) -> str | None:
     with store.read() as tx:
-        current = tx.revision()
+        return tx.revision()
+
+
+def _check_revision(store: Store) -> None:
+    head = head_revision()
+    current = _revision(store)
     # Migrations only add, so that the version before goes on working beside a
     # newer one; revisions are numbers of four digits.
-    if current is None or head is None or current < head:
+    if current is None or current < head:
         raise SettingsError(
             f"the database is at revision {current or 'none'}, this version needs {head}:"
             " run `python -m app migrate`"
@@ -115,7 +128,6 @@ def _hush_alembic() -> None:
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
+def head_revision() -> str:
+    """The schema that this version makes, by the names of its migrations."""
+    return max(file.name[:4] for file in (_MIGRATIONS / "versions").glob("[0-9]*_*.py"))

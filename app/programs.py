@@ -10,11 +10,12 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import fsspec
@@ -26,8 +27,9 @@ from qdispatch.errors import QDispatchError, UnavailableError
 SUFFIX = ".qasm"
 # Of a file that is being written.
 _FRESH = ".new"
-# Files that are written at the same time.
+# Files that are written at the same time, and that are open.
 _WRITERS: Final = 16
+_TOGETHER: Final = 64
 
 # What file systems say that know no second name of a file, or not so many.
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -51,6 +53,8 @@ class Programs:
 
     def __init__(self, url: str) -> None:
         self._fs: fsspec.AbstractFileSystem
+        # It starts threads when they are needed, so that a process may fork before.
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="programs")
         try:
             self._fs, self._folder = url_to_fs(url, use_listings_cache=False)
             self._fs.makedirs(self._folder, exist_ok=True)
@@ -80,12 +84,18 @@ class Programs:
 
     def _store_all(self, programs: Mapping[UUID, str]) -> None:
         linked = self._linked(programs)
-        programs = {key: text for key, text in programs.items() if key not in linked}
-        if len(programs) == 1:
-            ((job_id, program),) = programs.items()
-            self._store(self._path(job_id), program.encode())
-        else:
-            self._store_many(programs)
+        files = [
+            (self._path(job_id), program.encode())
+            for job_id, program in programs.items()
+            if job_id not in linked
+        ]
+        for at in range(0, len(files), _TOGETHER):
+            some = files[at : at + _TOGETHER]
+            if self._is_local:
+                self._store_files(some)
+            else:
+                # It is there whole, or not at all.
+                self._side_by_side(self._fs.pipe_file, some)
         for job_id, first in linked.items():
             self._link(self._path(first), self._path(job_id))
 
@@ -112,32 +122,30 @@ class Programs:
             first.setdefault(program, job_id)
         return {key: first[text] for key, text in programs.items() if first[text] != key}
 
-    def _store_many(self, programs: Mapping[UUID, str]) -> None:
-        # Disks and object stores make many files last in hardly more time than one.
-        with ThreadPoolExecutor(min(_WRITERS, len(programs))) as writers:
-            stored = [
-                writers.submit(self._store, self._path(job_id), program.encode())
-                for job_id, program in programs.items()
-            ]
-            try:
-                for each in stored:
-                    each.result()
-            except Exception:
-                writers.shutdown(cancel_futures=True)
-                raise
+    def _store_files(self, files: Sequence[tuple[str, bytes]]) -> None:
+        with ExitStack() as opened:
+            numbers = []
+            for path, data in files:
+                file = opened.enter_context(Path(f"{path}{_FRESH}").open("wb"))
+                file.write(data)
+                file.flush()
+                numbers.append((file.fileno(),))
+            # What was acknowledged outlives a loss of power, like the database.
+            self._side_by_side(os.fsync, numbers)
+        for path, _ in files:
+            Path(f"{path}{_FRESH}").rename(path)
 
-    def _store(self, path: str, data: bytes) -> None:
-        if not self._is_local:
-            # Of an object store: it is there whole, or not at all.
-            self._fs.pipe_file(path, data)
-            return
-        # What was acknowledged outlives a loss of power, like the database.
-        fresh = f"{path}{_FRESH}"
-        with Path(fresh).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(fresh).rename(path)
+    def _side_by_side(self, store: Callable[..., object], arguments: Sequence[Any]) -> None:
+        """Disks and object stores make many files last in hardly more time than one."""
+        first, *others = arguments
+        waiting = [self._writers.submit(store, *each) for each in others]
+        try:
+            store(*first)
+        finally:
+            # None of them goes on when this returns.
+            wait(waiting)
+        for each in waiting:
+            each.result()
 
     def _keep_names(self) -> None:
         if not self._is_local:

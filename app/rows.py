@@ -6,8 +6,10 @@ final yet. What is deleted, by hand or by retention, is deleted as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -72,6 +74,10 @@ class JobRow(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = (
         sa.UniqueConstraint("owner", "request_id", name="job_owner_request_id_key"),
+        # Lists of these, newest first.
+        sa.Index("job_target_idx", "target", "id"),
+        sa.Index("job_status_idx", "status", "id"),
+        sa.Index("job_created_idx", "created_at", "id"),
         # What is active is little, however long the history grows.
         sa.Index(
             "job_active_idx",
@@ -175,6 +181,32 @@ class JobRow(SQLModel, table=True):
     fingerprint: str = Field(default="", sa_column_kwargs={"server_default": ""})
     #: The job that its results were copied from.
     cached_from: UUID | None = None
+
+
+class _Plain(SimpleNamespace):
+    """The fields of a row, and nothing else."""
+
+    def model_dump(self, *, exclude: Collection[str] = ()) -> dict[str, Any]:
+        """The fields by their names, as of a SQLModel."""
+        return {name: value for name, value in vars(self).items() if name not in exclude}
+
+
+def job_row(values: dict[str, Any]) -> JobRow:
+    """A job's row without the machinery of SQLModel.
+
+    That would take longer than the statement that the row is for.
+
+    Args:
+        values: Its fields; those that are left out have their defaults.
+    """
+    return cast("JobRow", _Plain(**_DEFAULTS | values))
+
+
+_DEFAULTS: Final[dict[str, Any]] = {
+    name: field.get_default(call_default_factory=True)
+    for name, field in JobRow.model_fields.items()
+    if not field.is_required()
+}
 
 
 class SweepRow(SQLModel, table=True):

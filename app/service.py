@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -14,16 +15,17 @@ from app.ids import known_id, parse_batch_id, parse_job_id
 from app.placement import TargetLoad
 from app.ports import Clock, Dispatcher, Sent
 from app.programs import Programs
-from app.records import batch_of, info_of, unpack_points
-from app.rows import BatchRow, JobRow
+from app.reading import Found, Reading, Wanted, no_job
+from app.records import batch_of, info_of
+from app.rows import BatchRow
 from app.settings import Settings
 from app.store import Store, Transaction
-from app.submission import Submission
+from app.submission import ANONYMOUS, Order, Submission
 from app.validation import check_filter
 from qdispatch.errors import (
     BatchNotFoundError,
     InvalidJobError,
-    JobNotFoundError,
+    RequestError,
     TooLargeError,
 )
 from qdispatch.model import (
@@ -36,9 +38,6 @@ from qdispatch.model import (
     TargetState,
 )
 from qdispatch.updates import BatchInfo, JobFilter
-
-#: The owner of every job, until there is authentication.
-ANONYMOUS: Final = "anonymous"
 
 #: The most jobs that one call may cancel.
 MAX_CANCELED: Final = 10_000
@@ -63,16 +62,6 @@ class Page:
     jobs: tuple[JobInfo, ...]
     next_token: str
     """Names the next page; empty on the last one."""
-
-    def cut(self, count: int) -> Page:
-        """A page of its first jobs only, with the others on the next one.
-
-        Args:
-            count: How many, at least 1.
-        """
-        if count >= len(self.jobs):
-            return self
-        return Page(jobs=self.jobs[:count], next_token=self.jobs[count - 1].id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +99,7 @@ class JobService:
         self._programs = programs
         self._clock = clock
         self._changed = changed
+        self._reading = Reading(store)
         self._submission = Submission(
             settings=settings, store=store, programs=programs, dispatcher=dispatcher, clock=clock
         )
@@ -134,7 +124,22 @@ class JobService:
             RequestError: The job is refused, and nothing of it remains.
             UnavailableError: A part is away; the same request_id settles it later.
         """
-        return info_of(self._submission.submit(spec, request_id=request_id, owner=owner))
+        (answer,) = self.submit_each([Order(spec=spec, request_id=request_id, owner=owner)])
+        if isinstance(answer, RequestError):
+            raise answer
+        return answer
+
+    def submit_each(self, orders: Sequence[Order]) -> list[JobInfo | RequestError]:
+        """Does what `submit` does for callers that come together, in one transaction.
+
+        Returns:
+            For each its job, or why it is refused.
+
+        Raises:
+            UnavailableError: As of `submit`, for all of them.
+        """
+        answers = self._submission.submit_each(orders)
+        return [each if isinstance(each, RequestError) else info_of(each) for each in answers]
 
     def get(self, job_id: str) -> JobInfo:
         """A job, without its results.
@@ -145,15 +150,16 @@ class JobService:
         Raises:
             JobNotFoundError: There is none of that id.
         """
-        key = parse_job_id(job_id)
-        with self._store.read() as tx:
-            row = _found(tx.job(key), job_id)
-            packed = tx.sweep(key) if row.n_points and row.status.is_final else b""
-        info = info_of(row)
-        if not packed:
-            return info
-        points = unpack_points(packed, len(row.parameters))
-        return replace(info, spec=replace(info.spec, parameter_values=points))
+        return self._reading.get(job_id)
+
+    def get_each(self, wanted: Sequence[Wanted]) -> list[Found | RequestError | None]:
+        """Does what `get` and `results` do for callers that come together.
+
+        Returns:
+            For each its job; or why there is none; or None if it has so much to
+            it that it should be read by itself.
+        """
+        return self._reading.get_each(wanted)
 
     def mark_sent(self, sent: Sequence[Sent]) -> None:
         """Notes what the broker has confirmed."""
@@ -169,12 +175,7 @@ class JobService:
         Raises:
             JobNotFoundError: There is none of that id.
         """
-        key = parse_job_id(job_id)
-        with self._store.read(long=True) as tx:
-            values = tx.results(key)
-            if not values:
-                _found(tx.job(key), job_id)
-        return values
+        return self._reading.results(job_id)
 
     def cancel(self, job_id: str) -> Canceled:
         """Cancels a job, unless it has ended.
@@ -185,7 +186,7 @@ class JobService:
         key = parse_job_id(job_id)
         end = self._canceling.cancel([key]).get(key)
         if end is None:
-            raise _no_job(job_id)
+            raise no_job(job_id)
         self._changed([key])
         return Canceled(verdict=end.verdict, job=info_of(end.row))
 
@@ -228,15 +229,25 @@ class JobService:
         self._programs.delete(key)
 
     def page(
-        self, wanted: JobFilter, *, size: int = 0, token: str = "", owner: str = ANONYMOUS
+        self,
+        wanted: JobFilter,
+        *,
+        size: int = 0,
+        token: str = "",
+        owner: str = ANONYMOUS,
+        takes: Callable[[JobInfo], bool] = lambda _: True,
     ) -> Page:
         """A page of the jobs that pass a filter, newest first.
+
+        Jobs may have much to them: they are read in pieces, and no more than are taken.
 
         Args:
             wanted: The filter.
             size: The most to return; 0 for as many as are usual.
             token: `Page.next_token` of the page before; empty for the first one.
             owner: Whose jobs.
+            takes: Told of one job after the other; the first one that it does not
+                take is on the next page, and may not be the first of all.
 
         Raises:
             InvalidJobError: The token is none, or a text cannot be stored.
@@ -249,12 +260,13 @@ class JobService:
         if wanted.batch_id:
             parse_batch_id(wanted.batch_id)
         size = min(size or PAGE, MAX_PAGE)
-        with self._store.read() as tx:
-            rows = tx.lists.jobs(wanted, owner=owner, before=before, limit=size + 1)
-        more = len(rows) > size
-        return Page(
-            jobs=tuple(map(info_of, rows[:size])), next_token=str(rows[size - 1].id) if more else ""
-        )
+        jobs: list[JobInfo] = []
+        with closing(self._reading.newest(wanted, owner, before, limit=size + 1)) as newest:
+            for job in newest:
+                if len(jobs) == size or not takes(job):
+                    return Page(jobs=tuple(jobs), next_token=jobs[-1].id)
+                jobs.append(job)
+        return Page(jobs=tuple(jobs), next_token="")
 
     # -- batches
 
@@ -319,16 +331,6 @@ class JobService:
             )
             for name, target in self._settings.targets.items()
         ]
-
-
-def _no_job(job_id: str) -> JobNotFoundError:
-    return JobNotFoundError(f"there is no job {job_id}", field="id")
-
-
-def _found(row: JobRow | None, job_id: str) -> JobRow:
-    if row is None:
-        raise _no_job(job_id)
-    return row
 
 
 def _found_batch(tx: Transaction, key: UUID) -> BatchRow:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ByteSize,
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -25,6 +27,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from app import cores
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ProgramFormat, ResultType
 
@@ -115,15 +118,28 @@ class PageSettings(_Section):
 class MachineSettings(_Section):
     """What this machine bears."""
 
-    max_simulations: PositiveInt = 6
+    max_simulations: NonNegativeInt = 0
+
+
+#: 0 follows from the machine, and is a positive number once it has been read.
+_Concurrency = Annotated[
+    NonNegativeInt,
+    AfterValidator(lambda given: given or cores.concurrency()),
+    Field(validate_default=True),
+]
+_Threads = Annotated[
+    NonNegativeInt,
+    AfterValidator(lambda given: given or cores.threads()),
+    Field(validate_default=True),
+]
 
 
 class TargetSettings(_Section):
     """A queue, a worker and a simulator."""
 
     simulator: str
-    concurrency: PositiveInt = 1
-    threads: PositiveInt = 1
+    concurrency: _Concurrency = 0
+    threads: _Threads = 0
     max_qubits: PositiveInt = 32
     memory_limit: Annotated[ByteSize, Field(gt=0)] = ByteSize(4 * 2**30)
     time_limit_s: PositiveFloat = 600.0
@@ -202,6 +218,13 @@ class Settings(BaseSettings):
         """The fsspec URL of the folder of program files."""
         return self.programs_url.get_secret_value() or (self.data_dir / "programs").as_uri()
 
+    @property
+    def max_simulations(self) -> int:
+        """The most simulations that run on this machine at once."""
+        return self.machine.max_simulations or sum(
+            target.concurrency for target in self.targets.values()
+        )
+
     def check_machine(self) -> None:
         """Checks that the workers of all targets fit this machine.
 
@@ -210,11 +233,11 @@ class Settings(BaseSettings):
                 than the machine may.
         """
         wanted = {name: target.concurrency for name, target in self.targets.items()}
-        if sum(wanted.values()) > self.machine.max_simulations:
+        if sum(wanted.values()) > self.max_simulations:
             each = " + ".join(f"{name} {number}" for name, number in wanted.items())
             raise SettingsError(
                 f"the targets' concurrency adds up to {sum(wanted.values())} ({each}), but"
-                f" machine.max_simulations is {self.machine.max_simulations}:"
+                f" machine.max_simulations is {self.max_simulations}:"
                 " lower the one or raise the other"
             )
 

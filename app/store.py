@@ -6,13 +6,14 @@ Every method is one step of a use case's transaction.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -32,6 +33,7 @@ from app.rows import (
 from app.store_cache import CacheStatements
 from app.store_chunks import ChunkStatements
 from app.store_history import HistoryStatements
+from app.store_insert import INSERT_JOBS, INSERT_NEW_JOBS, as_json
 from app.store_life import LifeStatements, lock_in_order
 from app.store_lists import ListStatements
 from app.store_targets import TargetStatements, is_paused
@@ -61,6 +63,13 @@ class Store:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        # Where each statement sees what is committed by then, a transaction around
+        # some that only read is nothing but two more journeys. In SQLite it is what
+        # has all of them see the same.
+        postgresql = engine.dialect.name == "postgresql"
+        self._readers = engine.execution_options(
+            **({"isolation_level": "AUTOCOMMIT"} if postgresql else {"read_only": True})
+        )
         # A file does not fall silent: SQLite waits for its lock for so long only.
         self._watchdog = Watchdog(engine) if engine.dialect.name == "postgresql" else None
 
@@ -79,7 +88,7 @@ class Store:
 
     @contextmanager
     def read(self, *, long: bool = False) -> Iterator[Transaction]:
-        """One transaction that only reads.
+        """Statements that only read.
 
         Args:
             long: Whether it carries much.
@@ -87,8 +96,8 @@ class Store:
         Raises:
             UnavailableError: The database is away.
         """
-        with _translated(), self._watched(long), self.engine.connect() as connection:
-            yield Transaction(connection.execution_options(read_only=True))
+        with _translated(), self._watched(long), self._readers.connect() as connection:
+            yield Transaction(connection)
 
     def _watched(self, long: bool) -> AbstractContextManager[None]:
         if self._watchdog is None:
@@ -118,6 +127,32 @@ def _translated() -> Iterator[None]:
         raise
 
 
+def _by_keys(
+    statement: sa.Select[Any], column: sa.ColumnElement[UUID]
+) -> Mapping[str, sa.Select[Any]]:
+    """A statement about those that are among its parameter `keys`, for each database.
+
+    On PostgreSQL it is the same for any number, so that it is prepared once.
+    """
+    array = sa.bindparam("keys", type_=postgresql.ARRAY(sa.Uuid()))
+    return {
+        "postgresql": statement.where(column == sa.any_(array)),
+        "sqlite": statement.where(column.in_(sa.bindparam("keys", expanding=True))),
+    }
+
+
+# Put together once: to do so takes as long as the rest of a call.
+_JOB: Final = sa.select(JOB).where(JOB.c.id == sa.bindparam("key"))
+_JOBS: Final = _by_keys(sa.select(JOB), JOB.c.id)
+_SWEEPS: Final = _by_keys(sa.select(SWEEP.c.job_id, SWEEP.c.packed), SWEEP.c.job_id)
+_RESULTS: Final = _by_keys(
+    sa.select(RESULT.c.job_id, RESULT.c.value).order_by(
+        RESULT.c.job_id, RESULT.c.result_type, RESULT.c.point
+    ),
+    RESULT.c.job_id,
+)
+
+
 class Transaction(LifeStatements):
     """The statements, within one transaction.
 
@@ -131,6 +166,7 @@ class Transaction(LifeStatements):
 
     def __init__(self, connection: sa.Connection) -> None:
         super().__init__(connection)
+        self._dialect = connection.dialect.name
         self.targets = TargetStatements(connection)
         self.chunks = ChunkStatements(connection)
         self.history = HistoryStatements(connection)
@@ -139,18 +175,23 @@ class Transaction(LifeStatements):
 
     # -- submission
 
-    def insert_job(self, row: JobRow, packed_points: bytes = b"") -> bool:
-        """Adds a job; False if its owner has used the request_id before.
+    def insert_jobs(self, rows: Sequence[JobRow], packed_points: Mapping[UUID, bytes]) -> set[UUID]:
+        """Adds those jobs whose owner has not used the request_id before; returns which.
 
         Args:
-            row: The job.
-            packed_points: The values of its sweep.
+            rows: The jobs.
+            packed_points: The values of those that are sweeps.
         """
-        values = row.model_dump()
-        statement = self._insert(JOB).values(values).on_conflict_do_nothing()
-        inserted = bool(self._connection.execute(statement.returning(JOB.c.id)).all())
-        if inserted and packed_points:
-            self._connection.execute(sa.insert(SWEEP).values(job_id=row.id, packed=packed_points))
+        # Two that add some of the same would else wait for each other.
+        ordered = sorted(rows, key=lambda row: (row.owner, row.request_id))
+        values = [row.model_dump() for row in ordered]
+        if self._connection.dialect.name == "postgresql":
+            added = self._connection.execute(INSERT_NEW_JOBS, {"rows": as_json(values)})
+        else:
+            statement = self._insert(JOB).on_conflict_do_nothing().returning(JOB.c.id)
+            added = self._connection.execute(statement, values)
+        inserted = set(added.scalars())
+        self._add_sweeps({key: each for key, each in packed_points.items() if key in inserted})
         return inserted
 
     def insert_batch(
@@ -166,15 +207,24 @@ class Transaction(LifeStatements):
         statement = self._insert(BATCH).values(batch.model_dump()).on_conflict_do_nothing()
         if not self._connection.execute(statement.returning(BATCH.c.id)).all():
             return False
-        self._connection.execute(sa.insert(JOB), [row.model_dump() for row in rows])
+        values = [row.model_dump() for row in rows]
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(INSERT_JOBS, {"rows": as_json(values)})
+        else:
+            self._connection.execute(sa.insert(JOB), values)
+        self._add_sweeps(packed_points)
+        return True
+
+    def _add_sweeps(self, packed_points: Mapping[UUID, bytes]) -> None:
         if packed_points:
             values = [{"job_id": key, "packed": each} for key, each in packed_points.items()]
             self._connection.execute(sa.insert(SWEEP), values)
-        return True
 
-    def by_request(self, owner: str, request_id: str) -> JobRow | None:
-        """The job of a submission."""
-        return self._one(sa.select(JOB).where(JOB.c.owner == owner, JOB.c.request_id == request_id))
+    def by_request(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], JobRow]:
+        """The jobs of submissions, by their owners and request_ids."""
+        some = sa.tuple_(JOB.c.owner, JOB.c.request_id).in_(list(keys))
+        rows = self._rows(sa.select(JOB).where(some))
+        return {(row.owner, row.request_id): row for row in rows}
 
     def batch_by_request(self, owner: str, request_id: str) -> BatchRow | None:
         """The batch of a submission."""
@@ -188,29 +238,36 @@ class Transaction(LifeStatements):
 
     def sweep(self, job_id: UUID) -> bytes:
         """The packed values of a sweep; none if the job has none."""
-        statement = sa.select(SWEEP.c.packed).where(SWEEP.c.job_id == job_id)
-        return bytes(self._connection.execute(statement).scalar_one_or_none() or b"")
+        return self.sweeps([job_id]).get(job_id, b"")
+
+    def sweeps(self, job_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        """The packed values of those of these jobs that are sweeps."""
+        if not job_ids:
+            return {}
+        rows = self._connection.execute(_SWEEPS[self._dialect], {"keys": list(job_ids)})
+        return {job_id: bytes(packed) for job_id, packed in rows}
 
     def job(self, job_id: UUID) -> JobRow | None:
         """One job."""
-        return self._one(sa.select(JOB).where(JOB.c.id == job_id))
+        return self._one(_JOB, {"key": job_id})
 
-    def jobs(self, job_ids: Iterable[UUID]) -> list[JobRow]:
+    def jobs(self, job_ids: Collection[UUID]) -> list[JobRow]:
         """Those of these jobs that there are."""
-        statement = sa.select(JOB).where(JOB.c.id.in_(list(job_ids)))
-        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
+        return self._rows(_JOBS[self._dialect], {"keys": list(job_ids)})
 
     def results(self, job_id: UUID) -> Sequence[bytes]:
         """The encoded results of a job, by type and point."""
-        return (
-            self._connection.execute(
-                sa.select(RESULT.c.value)
-                .where(RESULT.c.job_id == job_id)
-                .order_by(RESULT.c.result_type, RESULT.c.point)
-            )
-            .scalars()
-            .all()
-        )
+        return self.results_of([job_id]).get(job_id, [])
+
+    def results_of(self, job_ids: Collection[UUID]) -> dict[UUID, list[bytes]]:
+        """The encoded results of those of these jobs that have any, by type and point."""
+        if not job_ids:
+            return {}
+        rows = self._connection.execute(_RESULTS[self._dialect], {"keys": list(job_ids)})
+        found: dict[UUID, list[bytes]] = {}
+        for job_id, value in rows:
+            found.setdefault(job_id, []).append(value)
+        return found
 
     def load(self) -> dict[tuple[str, JobStatus], int]:
         """How many jobs are pending and running, by target."""
@@ -307,8 +364,7 @@ class Transaction(LifeStatements):
 
     def lapsed(self, now: datetime) -> list[JobRow]:
         """Jobs whose lease has ended: running, or canceled and not confirmed to have stopped."""
-        statement = sa.select(JOB).where(_leased(), JOB.c.lease_until < now)
-        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
+        return self._rows(sa.select(JOB).where(_leased(), JOB.c.lease_until < now))
 
     def active_among(self, job_ids: Sequence[UUID]) -> set[UUID]:
         """Those of these jobs that are not final."""
@@ -347,7 +403,12 @@ class Transaction(LifeStatements):
 
     def revision(self) -> str | None:
         """The schema's revision; None if the database was never migrated."""
-        return MigrationContext.configure(self._connection).get_current_revision()
+        # Alembic would say the same; but every process of the service asks this, and
+        # one needs Alembic.
+        if not sa.inspect(self._connection).has_table("alembic_version"):
+            return None
+        found = self._connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        return None if found is None else str(found)
 
 
 def _active() -> sa.ColumnElement[bool]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from app.events import appended, line
 from app.jobs import Claim, Failed, Finished, check_transition
-from app.rows import IN_CHUNK, JOB, RESULT, JobRow
+from app.rows import IN_CHUNK, JOB, RESULT, JobRow, job_row
 from app.store_life import lock_in_order, storable
 from app.store_targets import is_paused
 from qdispatch.model import JobStatus
@@ -70,7 +70,7 @@ class ChunkStatements:
             .returning(*JOB.c)
         )
         rows = self._connection.execute(statement).mappings()
-        return {row["id"]: JobRow(**row) for row in rows}
+        return {row["id"]: job_row(dict(row)) for row in rows}
 
     def release(self, job_ids: Sequence[UUID]) -> None:
         """Has those that are still pending sent again, each by a message of its own."""

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.events import appended
 from app.jobs import EncodedResult, Failed, Finished, check_transition
-from app.rows import JOB, RESULT, JobRow
+from app.rows import JOB, RESULT, JobRow, job_row
 from app.store_targets import is_paused
 from qdispatch.errors import QDispatchError
 from qdispatch.model import JobStatus
@@ -177,7 +177,7 @@ class LifeStatements:
             )
             .returning(*JOB.c)
         )
-        return [JobRow(**row) for row in self._connection.execute(statement).mappings()]
+        return self._rows(statement)
 
     def cancel_attempt(self, job_id: UUID, attempt: int, *, now: datetime) -> JobRow | None:
         """Running -> canceled, by the worker that has stopped it."""
@@ -277,9 +277,12 @@ class LifeStatements:
         values |= {"status": new, "life": appended(new, now)}
         return self._one(statement.values(**values).returning(*JOB.c))
 
-    def _one(self, statement: sa.Executable) -> JobRow | None:
-        row = self._connection.execute(statement).mappings().one_or_none()
-        return None if row is None else JobRow(**row)
+    def _rows(self, statement: sa.Executable, values: Any = None) -> list[JobRow]:
+        return [job_row(row._asdict()) for row in self._connection.execute(statement, values)]
+
+    def _one(self, statement: sa.Executable, values: Any = None) -> JobRow | None:
+        row = self._connection.execute(statement, values).one_or_none()
+        return None if row is None else job_row(row._asdict())
 
 
 def storable(text: str) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from app.rows import ACTIVE, BATCH, JOB, BatchRow, JobRow
+from app.rows import ACTIVE, BATCH, JOB, BatchRow, JobRow, job_row
 from qdispatch.model import JobStatus
 from qdispatch.updates import JobFilter
 
@@ -75,11 +75,24 @@ class ListStatements:
             limit: The most to return.
         """
         statement = sa.select(JOB).where(JOB.c.owner == owner, *self._conditions(wanted))
+        # Ids begin with the time. Only an index on the time itself finds the first
+        # one of a time, though, and keeps from going through all that came later.
+        timed = wanted.created_after is not None or wanted.created_before is not None
+        order = (JOB.c.created_at, JOB.c.id) if timed else (JOB.c.id,)
         if before is not None:
-            statement = statement.where(JOB.c.id < before)
-        # Ids begin with the time.
-        rows = self._connection.execute(statement.order_by(JOB.c.id.desc()).limit(limit))
-        return [JobRow(**row) for row in rows.mappings()]
+            statement = statement.where(self._is_older(before, timed=timed))
+        newest = statement.order_by(*(each.desc() for each in order)).limit(limit)
+        return [job_row(row._asdict()) for row in self._connection.execute(newest)]
+
+    def _is_older(self, before: UUID, *, timed: bool) -> sa.ColumnElement[bool]:
+        at = sa.select(JOB.c.created_at).where(JOB.c.id == before)
+        moment = self._connection.execute(at).scalar_one_or_none() if timed else None
+        if moment is None:
+            # Or it was deleted meanwhile; the order is the same but for clocks that differ.
+            return JOB.c.id < before
+        return sa.tuple_(JOB.c.created_at, JOB.c.id) < sa.tuple_(
+            sa.literal(moment, JOB.c.created_at.type), sa.literal(before, JOB.c.id.type)
+        )
 
     def _conditions(self, wanted: JobFilter) -> list[sa.ColumnElement[bool]]:
         where: list[sa.ColumnElement[bool]] = []

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,6 +36,12 @@ def is_paused(*, hold: bool = False) -> sa.ColumnElement[bool]:
     return (paused.with_for_update(read=True, key_share=True) if hold else paused).exists()
 
 
+_STATES: Final = sa.select(TARGET.c.name, TARGET.c.state).where(
+    TARGET.c.state != TargetState.ACTIVE.value
+)
+_STATES_HELD: Final = _STATES.with_for_update(read=True, key_share=True)
+
+
 class TargetStatements:
     """The statements, within one transaction."""
 
@@ -47,11 +54,7 @@ class TargetStatements:
         Args:
             hold: Keeps all states as they are until the transaction ends.
         """
-        statement = sa.select(TARGET.c.name, TARGET.c.state).where(
-            TARGET.c.state != TargetState.ACTIVE.value
-        )
-        if hold:
-            statement = statement.with_for_update(read=True, key_share=True)
+        statement = _STATES_HELD if hold else _STATES
         return {name: TargetState(state) for name, state in self._connection.execute(statement)}
 
     def changes(self) -> Mapping[str, datetime]:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from app.cache import ResultCache
@@ -20,13 +21,16 @@ from app.placement import WORKER_SEEN_S, Placement, TargetLoad, drained_error
 from app.ports import Chunk, Clock, Dispatch, Dispatcher
 from app.programs import Programs
 from app.records import dump_observables, pack_points
-from app.rows import BatchRow, JobRow
+from app.rows import BatchRow, JobRow, job_row
 from app.settings import Settings, TargetSettings
 from app.store import Store, Transaction, label
 from app.validation import check_request_id, check_spec, in_batch
 from qdispatch.codec import encode_spec
 from qdispatch.errors import InvalidJobError, RequestConflictError, RequestError, TooLargeError
 from qdispatch.model import JobSpec, JobStatus, TargetState
+
+#: The owner of every job, until there is authentication.
+ANONYMOUS: Final = "anonymous"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,29 @@ class Kept:
     batch: BatchRow
     job_ids: tuple[UUID, ...]
     """In the order of the specs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A job that somebody submits."""
+
+    spec: JobSpec
+    request_id: str
+    owner: str = ANONYMOUS
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Names the submission, among all."""
+        return self.owner, self.request_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """An order that can be accepted."""
+
+    place: int
+    order: Order
+    row: JobRow
 
 
 class Submission:
@@ -57,47 +84,105 @@ class Submission:
         self._clock = clock
         self._cache = ResultCache(settings, clock)
 
-    # -- one job
+    # -- jobs by themselves
 
-    def submit(self, spec: JobSpec, *, request_id: str, owner: str) -> JobRow:
-        """Accepts a job, or finds the one that this request_id stands for."""
-        check_request_id(request_id)
-        try:
-            check_spec(spec, self._settings.server)
-            target = self._placement().pick(spec)
-        except RequestError:
-            # The settings may have changed since the job was accepted.
-            with self._store.read() as tx:
-                known = tx.by_request(owner, request_id)
-            if known is not None and known.digest == _digest(spec):
-                return known
-            raise
-        row = self._new_row(spec, target, request_id=request_id, owner=owner)
+    def submit_each(self, orders: Sequence[Order]) -> list[JobRow | RequestError]:
+        """Accepts jobs that have nothing in common but the moment, in one transaction.
+
+        Returns:
+            For each order its job, which may be one that the request_id stood for
+            before, or why it is refused.
+
+        Raises:
+            UnavailableError: What became of them is open.
+        """
+        answers: dict[int, JobRow | RequestError] = {}
+        refused: list[int] = []
+        drafts: list[_Draft] = []
+        placement = self._placement()
+        for place, order in enumerate(orders):
+            try:
+                check_request_id(order.request_id)
+            except RequestError as error:
+                answers[place] = error
+                continue
+            try:
+                drafts.append(_Draft(place=place, order=order, row=self._row(order, placement)))
+            except RequestError as error:
+                answers[place] = error
+                refused.append(place)
+        if refused:
+            answers |= self._recalled({place: orders[place] for place in refused})
+        if drafts:
+            answers |= self._keep(drafts)
+        return [answers[place] for place in range(len(orders))]
+
+    def _row(self, order: Order, placement: Placement) -> JobRow:
+        check_spec(order.spec, self._settings.server)
+        target = placement.pick(order.spec)
+        return self._new_row(order.spec, target, request_id=order.request_id, owner=order.owner)
+
+    def _recalled(self, refused: Mapping[int, Order]) -> dict[int, JobRow]:
+        """Those of these that were accepted before, when the settings may have been others."""
+        with self._store.read() as tx:
+            known = tx.by_request({order.key for order in refused.values()})
+        rows = ((place, order, known.get(order.key)) for place, order in refused.items())
+        return {
+            place: row for place, order, row in rows if row and row.digest == _digest(order.spec)
+        }
+
+    def _keep(self, drafts: Sequence[_Draft]) -> dict[int, JobRow | RequestError]:
         # If the commit then fails, it is open whether it went through: the
-        # file stays, and the sweep removes it should there be no job.
-        self._programs.write({row.id: spec.program})
-        existing = None
+        # files stay, and the sweep removes those without a job.
+        self._programs.write({each.row.id: each.order.spec.program for each in drafts})
+        points = {
+            each.row.id: pack_points(each.order.spec.parameter_values)
+            for each in drafts
+            if each.row.n_points
+        }
         with self._store.write() as tx:
             states = self._states(tx)
-            drained = states.get(target) is TargetState.DRAINED
-            [row] = self._cache.answer(tx, [row], states)
-            inserted = not drained and tx.insert_job(row, pack_points(spec.parameter_values))
-            if inserted:
-                self._cache.copy(tx, [row])
+            accepted = [
+                each.row
+                for each in drafts
+                if states.get(each.row.target) is not TargetState.DRAINED
+            ]
+            accepted = self._cache.answer(tx, accepted, states)
+            inserted = tx.insert_jobs(accepted, points) if accepted else set()
+            self._cache.copy(tx, [row for row in accepted if row.id in inserted])
+            left = [each for each in drafts if each.row.id not in inserted]
+            existing = tx.by_request({each.order.key for each in left}) if left else {}
+        rows = {row.id: row for row in accepted}
+        kept = {each.place: rows[each.row.id] for each in drafts if each.row.id in inserted}
+        self._send(kept.values(), states)
+        return kept | (self._settle(left, existing, states) if left else {})
+
+    def _settle(
+        self,
+        left: Sequence[_Draft],
+        existing: Mapping[tuple[str, str], JobRow],
+        states: Mapping[str, TargetState],
+    ) -> dict[int, JobRow | RequestError]:
+        """Answers those that were not inserted."""
+        answers: dict[int, JobRow | RequestError] = {}
+        again: list[_Draft] = []
+        for each in left:
+            self._programs.delete(each.row.id)
+            known = existing.get(each.order.key)
+            if known is not None:
+                same = known.digest == each.row.digest
+                what = f"job {known.id}"
+                answers[each.place] = known if same else _conflict(each.order.request_id, what)
+            elif each.order.spec.target and states.get(each.row.target) is TargetState.DRAINED:
+                answers[each.place] = drained_error([each.row.target])
             else:
-                existing = tx.by_request(owner, request_id)
-        if inserted:
-            self._send([row], states)
-            return row
-        self._programs.delete(row.id)
-        if existing is None:
-            if drained and spec.target:
-                raise drained_error([target])
-            # Since it was looked at, the target was drained that was
-            # picked, or the job deleted that had this request_id.
-            return self.submit(spec, request_id=request_id, owner=owner)
-        _check_same(existing.digest, row.digest, request_id, f"job {existing.id}")
-        return existing
+                # Since it was looked at, the target was drained that was
+                # picked, or the job deleted that had this request_id.
+                again.append(each)
+        if again:
+            ends = self.submit_each([each.order for each in again])
+            answers |= {each.place: end for each, end in zip(again, ends, strict=True)}
+        return answers
 
     # -- many jobs
 
@@ -113,7 +198,7 @@ class Submission:
                 return known
             raise
         batch, rows = self._new_batch(specs, targets, request_id=request_id, owner=owner)
-        # See `submit` about the files.
+        # See `_keep` about the files.
         self._programs.write({row.id: spec.program for row, spec in zip(rows, specs, strict=True)})
         points = {
             row.id: pack_points(spec.parameter_values)
@@ -138,9 +223,10 @@ class Submission:
         existing = self._known_batch(owner, request_id)
         if existing is None:
             _check_drained(specs, states)
-            # See `submit`.
+            # See `_settle`.
             return self.submit_many(specs, request_id=request_id, owner=owner)
-        _check_same(existing.batch.digest, batch.digest, request_id, f"batch {existing.batch.id}")
+        if existing.batch.digest != batch.digest:
+            raise _conflict(request_id, f"batch {existing.batch.id}")
         return existing
 
     def _new_batch(
@@ -220,31 +306,33 @@ class Submission:
 
     def _new_row(self, spec: JobSpec, target: str, *, request_id: str, owner: str) -> JobRow:
         now = self._clock()
-        return JobRow(
-            id=new_id(),
-            owner=owner,
-            request_id=request_id,
-            digest=_digest(spec),
-            created_at=now,
-            status=JobStatus.PENDING,
-            target=target,
-            framework=spec.framework,
-            n_qubits=spec.n_qubits,
-            depth=spec.depth,
-            submission_date=spec.submission_date,
-            program_format=spec.program_format.value,
-            result_types=[kind.value for kind in spec.result_types],
-            shots=spec.shots,
-            seed=spec.seed,
-            observables=dump_observables(spec.observables),
-            extra=spec.extra,
-            time_limit_s=_time_limit(spec, self._settings.targets[target]),
-            tags=list(spec.tags),
-            parameters=list(spec.parameters),
-            n_points=len(spec.parameter_values),
-            use_cache=spec.cache,
-            cache_key=self._cache.key(spec, target, owner),
-            life=line(JobStatus.PENDING, now),
+        return job_row(
+            {
+                "id": new_id(),
+                "owner": owner,
+                "request_id": request_id,
+                "digest": _digest(spec),
+                "created_at": now,
+                "status": JobStatus.PENDING,
+                "target": target,
+                "framework": spec.framework,
+                "n_qubits": spec.n_qubits,
+                "depth": spec.depth,
+                "submission_date": spec.submission_date,
+                "program_format": spec.program_format.value,
+                "result_types": [kind.value for kind in spec.result_types],
+                "shots": spec.shots,
+                "seed": spec.seed,
+                "observables": dump_observables(spec.observables),
+                "extra": spec.extra,
+                "time_limit_s": _time_limit(spec, self._settings.targets[target]),
+                "tags": list(spec.tags),
+                "parameters": list(spec.parameters),
+                "n_points": len(spec.parameter_values),
+                "use_cache": spec.cache,
+                "cache_key": self._cache.key(spec, target, owner),
+                "life": line(JobStatus.PENDING, now),
+            }
         )
 
 
@@ -255,13 +343,12 @@ def _check_drained(specs: Sequence[JobSpec], states: Mapping[str, TargetState]) 
                 raise drained_error([spec.target])
 
 
-def _check_same(known: bytes, given: bytes, request_id: str, what: str) -> None:
-    if known != given:
-        raise RequestConflictError(
-            f"{request_id!r} stands for {what}, whose content differs;"
-            " make a new request_id for a new submission",
-            field="request_id",
-        )
+def _conflict(request_id: str, what: str) -> RequestConflictError:
+    return RequestConflictError(
+        f"{request_id!r} stands for {what}, whose content differs;"
+        " make a new request_id for a new submission",
+        field="request_id",
+    )
 
 
 def _digest(spec: JobSpec) -> bytes:

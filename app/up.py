@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import shlex
 import signal
 import socket
-import sys
 import time
 from functools import partial
 from http import HTTPStatus
@@ -18,6 +17,7 @@ from honcho.manager import Manager
 from honcho.process import Process
 
 from app.database import migrate
+from app.forked import Forked, share
 from app.lifeline import die_with_parent
 from app.settings import PROJECT, Settings, SettingsError
 from qdispatch.client import Client
@@ -32,13 +32,36 @@ _STOP_S: Final = 15
 _POLL_S: Final = 0.1
 
 
+#: What several processes import. Named, not imported above: the command line is a
+#: program of its own, and nothing of it depends on them.
+SHARED: Final = (
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.log",
+    "celery.apps.worker",
+    "celery.bin.worker",
+    "celery.fixups.django",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "app.upkeep",
+    "app.history",
+    "tasks.dispatch",
+    "tasks.listen",
+    "tasks.main_process",
+    "tasks.pool",
+    "tasks.records",
+    "tasks.transport",
+    "rpc.server",
+)
+
+
 class _Child(Process):  # type: ignore[misc]
     """A process that does not outlive this one, even if this one is killed."""
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
         """Runs it, in the helper process that honcho keeps for each."""
         die_with_parent()
-        self._child_ctor: Any = partial(self._child_ctor, preexec_fn=die_with_parent)
+        self._child_ctor: Any = partial(Forked, name=f"qd-{self.name}")
         super().run(events, ignore_signals)
 
 
@@ -63,21 +86,24 @@ def up(settings: Settings, *, flower: str | None, page: bool, run: str | None, l
     if page:
         _check_free(settings.page.address, "page.address")
     migrate(settings)
+    share(SHARED)
+    # Its helpers are to be forks of this process, whatever Python's default is.
+    multiprocessing.set_start_method("fork", force=True)
     honcho.manager.KILL_WAIT = _STOP_S + settings.jobs.stop_grace_s
     manager = Manager()
     manager._process_ctor = _Child
-    python = [sys.executable, "-u", "-m"]
     add = _adder(manager)
-    add("server", [*python, "rpc"])
-    add("sweep", [*python, "tasks.sweep"])
+    # Their fork servers take the longest.
     for target in settings.targets:
-        add(target, [*python, *_worker(target)])
+        add(target, _worker(target))
+    add("server", ["rpc"])
+    add("sweep", ["tasks.sweep"])
     if flower:
         host, _, port = flower.rpartition(":")
-        add("flower", [*python, *_flower(host or "127.0.0.1", port)])
+        add("flower", _flower(host or "127.0.0.1", port))
     if page:
-        add("page", [*python, "page"])
-    ready = [*python, "app", "ready", *(["--page"] if page else [])]
+        add("page", ["page"])
+    ready = ["app", "ready", *(["--page"] if page else [])]
     if run:
         ready += ["--run", run]
     if leave:
@@ -93,16 +119,14 @@ def up(settings: Settings, *, flower: str | None, page: bool, run: str | None, l
 def _adder(manager: Manager) -> Any:
     def add(name: str, command: list[str]) -> None:
         environment = os.environ | {"QDISPATCH_LOG_TIMES": "false"}
-        command_line = f"exec {shlex.join(command)}"
-        manager.add_process(name, command_line, env=environment, cwd=str(PROJECT))
+        manager.add_process(name, command, env=environment, cwd=str(PROJECT))
 
     return add
 
 
 def _worker(target: str) -> list[str]:
     return [
-        "celery", "-A", "tasks", "-q", "worker", "-Q", target,
-        "-n", f"{target}@{socket.gethostname()}", "-l", "INFO",
+        "tasks", "-Q", target, "-n", f"{target}@{socket.gethostname()}", "-l", "INFO",
         # They would look for workers of the same kind; there are none.
         "--without-mingle", "--without-gossip",
     ]  # fmt: skip

@@ -19,18 +19,24 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 _log = logging.getLogger(__name__)
 
 # How often connections in use are looked at, in seconds.
 _LOOK_S: Final = 1.0
 
+#: A connection that was used so lately is taken to live, in seconds: to ask it
+#: would take as long as what it is wanted for.
+FRESH_S: Final = 0.5
+_USED_AT: Final = "qdispatch.used_at"
+
 
 class Watchdog:
     """Shuts down every connection of an engine that is in use for too long.
 
     Whoever waits on it then gets the driver's error for a lost connection.
-    It also asks each connection for a sign of life before it is used, which
+    It also asks a connection for a sign of life before it is used anew, which
     SQLAlchemy's own pre-ping does where nobody can watch.
 
     Args:
@@ -67,7 +73,7 @@ class Watchdog:
         if self._thread is not None:
             self._thread.join()
 
-    def _check_out(self, connection: Any, _record: object, _proxy: object) -> None:
+    def _check_out(self, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
         with self._lock:
             until = time.monotonic() + self._limit.get()
             self._in_use[id(connection)] = (until, connection)
@@ -75,13 +81,16 @@ class Watchdog:
                 # Not sooner: a process may fork between making an engine and using it.
                 self._thread = Thread(target=self._watch, name="watchdog", daemon=True)
                 self._thread.start()
+        if time.monotonic() - record.info.get(_USED_AT, -inf) < FRESH_S:
+            return
         try:
             self._engine.dialect.do_ping(connection)
         except self._engine.dialect.loaded_dbapi.Error as error:
             # Its siblings are as old.
             raise InvalidatePoolError from error
 
-    def _check_in(self, connection: Any, _record: object) -> None:
+    def _check_in(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = time.monotonic()
         self._forget(connection)
 
     def _forget(self, connection: Any) -> None:

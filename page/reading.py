@@ -11,9 +11,9 @@ from app.placement import WORKER_SEEN_S
 from app.ports import Clock
 from app.programs import ProgramLostError, Programs
 from app.records import batch_of, info_of, unpack_points
-from app.service import ANONYMOUS
 from app.settings import Settings
 from app.store import Store
+from app.submission import ANONYMOUS
 from page.asking import Asked
 from qdispatch.errors import JobNotFoundError, UnavailableError
 from qdispatch.model import JobInfo, JobStatus, Result, TargetState

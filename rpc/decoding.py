@@ -6,7 +6,8 @@ gRPC alone would answer INTERNAL, "Exception deserializing request!".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any
 
 import grpc
@@ -16,33 +17,49 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from qdispatch.errors import InvalidJobError
-from rpc.errors import abort, abort_stream
+from rpc.errors import abort, abort_async
 
 # Protobuf's wire type of strings, bytes and messages.
 _LENGTH_DELIMITED = 2
 
 
-class DecodingInterceptor(grpc.aio.ServerInterceptor):
-    """Decodes requests within the call, where a failure can be explained."""
+class Decoding:
+    """Stands for a server where a service is added to it.
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Wraps the methods of this project's own services."""
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or "/qdispatch." not in method:
-            return handler
-        # Types know no handler without one; methods of generated code have it.
-        decode: Any = handler.request_deserializer
-        serializer = handler.response_serializer
-        if handler.unary_stream is not None:
-            stream = _decoded_stream(handler.unary_stream, decode, method)
-            return grpc.unary_stream_rpc_method_handler(stream, response_serializer=serializer)
-        call = _decoded_call(handler.unary_unary, decode, method)
-        return grpc.unary_unary_rpc_method_handler(call, response_serializer=serializer)
+    Its methods decode requests within the call, where a failure can be explained.
+    An interceptor could do so too, and would take longer than many a call.
+
+    Args:
+        server: What serves them.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Leaves out what generated code adds besides, which does not decode so."""
+
+    def add_registered_method_handlers(
+        self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+    ) -> None:
+        """Adds the methods of a service."""
+        self._server.add_registered_method_handlers(
+            service,
+            {name: _wrapped(each, f"/{service}/{name}") for name, each in handlers.items()},
+        )
+
+
+def _wrapped(handler: Any, method: str) -> Any:
+    # Types know no handler without one; methods of generated code have it.
+    decode: Any = handler.request_deserializer
+    serializer = handler.response_serializer
+    if handler.unary_stream is not None:
+        stream = _decoded_stream(handler.unary_stream, decode, method)
+        return grpc.unary_stream_rpc_method_handler(stream, response_serializer=serializer)
+    inner = handler.unary_unary
+    decoded = _decoded_async if iscoroutinefunction(inner) else _decoded_call
+    call = decoded(inner, decode, method)
+    return grpc.unary_unary_rpc_method_handler(call, response_serializer=serializer)
 
 
 def _decoded_call(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
@@ -56,12 +73,23 @@ def _decoded_call(inner: Callable[..., Any], decode: Any, method: str) -> Callab
     return call
 
 
+def _decoded_async(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
+    async def call(data: bytes, context: Any) -> Any:
+        try:
+            request = decode(data)
+        except DecodeError as error:
+            await abort_async(context, explain(data, _request_type(decode), error), method)
+        return await inner(request, context)
+
+    return call
+
+
 def _decoded_stream(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
     async def stream(data: bytes, context: Any) -> AsyncIterator[Any]:
         try:
             request = decode(data)
         except DecodeError as error:
-            await abort_stream(context, explain(data, _request_type(decode), error), method)
+            await abort_async(context, explain(data, _request_type(decode), error), method)
         async for response in inner(request, context):
             yield response
 

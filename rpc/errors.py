@@ -63,9 +63,9 @@ def abort(context: grpc.ServicerContext, error: Exception, call: str) -> NoRetur
     context.abort(end.code, end.text)
 
 
-async def abort_stream(
+async def abort_async(
     context: grpc.aio.ServicerContext[Any, Any], error: Exception, call: str
 ) -> NoReturn:
-    """Ends a stream with the code of an error; see `refusal`."""
+    """Ends a call that is served on the event loop with the code of an error; see `refusal`."""
     end = refusal(error, call)
     await context.abort(end.code, end.text, end.metadata)

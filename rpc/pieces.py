@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
@@ -51,20 +51,27 @@ def pieces(
         yield pb.GetResultResponse(data=bytes(waiting))
 
 
-def fitting(messages: Iterable[M], most: int) -> list[M]:
-    """As many of some messages as one answer carries; the first one in any case.
+class Room(Generic[M]):
+    """The messages that one answer carries.
 
     Args:
-        messages: Only those that fit are asked for, and one more.
-        most: What the answer carries, in bytes.
+        most: What it carries, in bytes.
+
+    Attributes:
+        messages: Those that it has taken.
     """
-    found: list[M] = []
-    for each in messages:
-        most -= each.ByteSize() + _HEAD_BYTES
-        if found and most < 0:
-            break
-        found.append(each)
-    return found
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self.messages: list[M] = []
+
+    def take(self, message: M) -> bool:
+        """Takes a message, if there is room for it; the first one in any case."""
+        self._left -= message.ByteSize() + _HEAD_BYTES
+        if self.messages and self._left < 0:
+            return False
+        self.messages.append(message)
+        return True
 
 
 def _varint(number: int) -> bytes:

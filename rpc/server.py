@@ -1,8 +1,8 @@
 """Builds the gRPC server: the service, health, reflection.
 
 The server is asynchronous, for the sake of its streams: thousands of watchers
-wait without a thread each. The calls that answer once are synchronous, like the
-core, and run in a pool of threads.
+wait without a thread each, and of the calls that are many, which it gathers into
+groups. Everything else is synchronous, like the core, and runs in a pool of threads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from app.settings import ServerSettings, SettingsError
 from app.watching import Watchers
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
-from rpc.decoding import DecodingInterceptor
+from rpc.decoding import Decoding
 from rpc.servicer import QDispatchServicer
 
 _log = logging.getLogger(__name__)
@@ -84,7 +84,6 @@ class Server:
     async def _bind(self, service: JobService, settings: ServerSettings) -> int:
         server = self._server = grpc.aio.server(
             migration_thread_pool=self._calls,
-            interceptors=[DecodingInterceptor()],
             options=(
                 ("grpc.max_receive_message_length", int(settings.max_message_bytes)),
                 ("grpc.max_send_message_length", int(settings.max_message_bytes)),
@@ -103,7 +102,7 @@ class Server:
             calls=self._calls,
             max_result_bytes=settings.max_result_bytes,
         )
-        pb_grpc.add_QDispatchServicer_to_server(servicer, server)
+        pb_grpc.add_QDispatchServicer_to_server(servicer, Decoding(server))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -11,12 +11,14 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from app.ids import parse_batch_id, parse_job_id
+from app.reading import Found, Wanted
 from app.service import JobService
+from app.submission import Order
 from app.validation import in_batch
 from app.watching import Tell, Watcher, Watchers
 from qdispatch.codec import VERDICT, decode_spec, encode_cancellation, encode_job, encode_target
-from qdispatch.errors import QDispatchError, TooLargeError
-from qdispatch.model import JobStatus
+from qdispatch.errors import InvalidJobError, QDispatchError, TooLargeError
+from qdispatch.model import JobInfo, JobStatus
 from qdispatch.updates import BatchUpdate, JobUpdate
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
@@ -26,14 +28,20 @@ from qdispatch.watch_codec import (
     encode_batch_update,
     encode_job_update,
 )
-from rpc.errors import abort, abort_stream
-from rpc.pieces import PIECE_BYTES, fitting, pieces
+from rpc.errors import abort, abort_async
+from rpc.grouping import Grouping
+from rpc.pieces import PIECE_BYTES, Room, pieces
 from rpc.watch import Mailbox
 
 T = TypeVar("T")
 
 # Results that are told with the end of their job, in bytes.
 _SMALL_BYTES: Final = 256 * 1024
+
+# Groups that are under way at the same time. What is committed waits for the disk,
+# and another group can use the processor meanwhile; what is read hardly waits.
+_CREATING: Final = 2
+_GETTING: Final = 1
 
 
 class QDispatchServicer(pb_grpc.QDispatchServicer):
@@ -59,34 +67,72 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         self._calls = calls
         self._max_result_bytes = max_result_bytes
         self._piece_bytes = min(PIECE_BYTES, max_result_bytes)
+        self._creating = Grouping(self._create, calls, at_once=_CREATING)
+        self._getting = Grouping(self._get, calls, at_once=_GETTING)
 
-    def CreateJob(  # noqa: N802
-        self, request: pb.CreateJobRequest, context: grpc.ServicerContext
+    async def CreateJob(  # noqa: N802
+        self, request: pb.CreateJobRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.CreateJobResponse:
         """Stores a job."""
+        try:
+            return await self._creating.ask(request, request.ByteSize())
+        except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
+            await abort_async(context, error, f"CreateJob {request.request_id}")
 
-        def call() -> pb.CreateJobResponse:
-            spec = decode_spec(request.spec)
-            job = self._service.submit(spec, request_id=request.request_id)
-            return pb.CreateJobResponse(job=encode_job(job))
+    def _create(
+        self, requests: Sequence[pb.CreateJobRequest]
+    ) -> Sequence[pb.CreateJobResponse | Exception]:
+        orders = [_order(each) for each in requests]
+        jobs = iter(self._service.submit_each([each for each in orders if isinstance(each, Order)]))
+        ends = [next(jobs) if isinstance(each, Order) else each for each in orders]
+        return [
+            end if isinstance(end, Exception) else pb.CreateJobResponse(job=encode_job(end))
+            for end in ends
+        ]
 
-        return _answer(call, context, f"CreateJob {request.request_id}")
-
-    def GetJob(  # noqa: N802
-        self, request: pb.GetJobRequest, context: grpc.ServicerContext
+    async def GetJob(  # noqa: N802
+        self, request: pb.GetJobRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.GetJobResponse:
         """Reads a job."""
+        try:
+            answer = await self._getting.ask(request)
+            if answer is not None:
+                return answer
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._calls, self._get_large, request)
+        except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
+            await abort_async(context, error, f"GetJob {request.id}")
 
-        def call() -> pb.GetJobResponse:
-            wants = request.include_results
-            job = encode_job(self._service.get(request.id))
-            if wants:
-                values = self._service.results(request.id)
-                self._check_size(sum(len(value) for value in values))
-                job.results.extend(pb.Result.FromString(value) for value in values)
-            return pb.GetJobResponse(job=job)
+    def _get(
+        self, requests: Sequence[pb.GetJobRequest]
+    ) -> Sequence[pb.GetJobResponse | Exception | None]:
+        wanted = [Wanted(job_id=each.id, results=each.include_results) for each in requests]
+        answers: list[pb.GetJobResponse | Exception | None] = []
+        for each in self._service.get_each(wanted):
+            if isinstance(each, Found):
+                too_large = self._too_large(each.results)
+                answers.append(too_large or _response(each.job, each.results))
+            else:
+                answers.append(each)
+        return answers
 
-        return _answer(call, context, f"GetJob {request.id}")
+    def _get_large(self, request: pb.GetJobRequest) -> pb.GetJobResponse:
+        info = self._service.get(request.id)
+        values = self._service.results(request.id) if request.include_results else ()
+        if too_large := self._too_large(values):
+            raise too_large
+        return _response(info, values)
+
+    def _too_large(self, values: Sequence[bytes]) -> TooLargeError | None:
+        size = sum(map(len, values))
+        if size <= self._max_result_bytes:
+            return None
+        return TooLargeError(
+            f"the results take {size} bytes, and one message may carry"
+            f" {self._max_result_bytes} (server.max_message_bytes): read them by"
+            " GetResult, which sends them in pieces",
+            field="include_results",
+        )
 
     def CancelJob(  # noqa: N802
         self, request: pb.CancelJobRequest, context: grpc.ServicerContext
@@ -134,7 +180,7 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
             for piece in pieces(values, request.offset, self._piece_bytes):
                 yield piece
         except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
-            await abort_stream(context, error, f"GetResult {request.id}")
+            await abort_async(context, error, f"GetResult {request.id}")
 
     def ListJobs(  # noqa: N802
         self, request: pb.ListJobsRequest, context: grpc.ServicerContext
@@ -142,13 +188,15 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         """Lists jobs."""
 
         def call() -> pb.ListJobsResponse:
-            page = self._service.page(
-                decode_filter(request), size=request.page_size, token=request.page_token
-            )
             # Jobs may have observables by the thousand.
-            jobs = fitting(map(encode_job, page.jobs), self._max_result_bytes)
-            token = page.cut(len(jobs)).next_token if jobs else ""
-            return pb.ListJobsResponse(jobs=jobs, next_page_token=token)
+            room = Room[pb.Job](self._max_result_bytes)
+            page = self._service.page(
+                decode_filter(request),
+                size=request.page_size,
+                token=request.page_token,
+                takes=lambda job: room.take(encode_job(job)),
+            )
+            return pb.ListJobsResponse(jobs=room.messages, next_page_token=page.next_token)
 
         return _answer(call, context, "ListJobs")
 
@@ -189,7 +237,7 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
             async for update in mailbox.updates():
                 yield update
         except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
-            await abort_stream(context, error, call)
+            await abort_async(context, error, call)
         finally:
             if watcher is not None:
                 self._watchers.leave(watcher)
@@ -255,18 +303,22 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
 
         return _answer(call, context, "ListTargets")
 
-    def _check_size(self, size: int) -> None:
-        if size > self._max_result_bytes:
-            raise TooLargeError(
-                f"the results take {size} bytes, and one message may carry"
-                f" {self._max_result_bytes} (server.max_message_bytes): read them by"
-                " GetResult, which sends them in pieces",
-                field="include_results",
-            )
-
 
 def _answer(call: Callable[[], T], context: grpc.ServicerContext, name: str) -> T:
     try:
         return call()
     except Exception as error:  # noqa: BLE001 - the edge: no traceback reaches a client
         abort(context, error, name)
+
+
+def _order(request: pb.CreateJobRequest) -> Order | InvalidJobError:
+    try:
+        return Order(spec=decode_spec(request.spec), request_id=request.request_id)
+    except InvalidJobError as error:
+        return error
+
+
+def _response(info: JobInfo, values: Sequence[bytes]) -> pb.GetJobResponse:
+    job = encode_job(info)
+    job.results.extend(map(pb.Result.FromString, values))
+    return pb.GetJobResponse(job=job)

@@ -191,8 +191,10 @@ def main(arguments: list[str]) -> int:
     # Slots may connect while the SDK is still being imported; they wait.
     listener.bind(address)
     listener.listen(64)
+    # What imports leave behind is collected once, below.
+    gc.disable()
     try:
-        simulator = simulators.load(name)
+        simulator = simulators.load(name, postponing=True)
     except (LookupError, ImportError) as error:
         _log.critical("simulator %s cannot be loaded: %s", name, error)
         return 1
@@ -201,6 +203,7 @@ def main(arguments: list[str]) -> int:
     # one of them must not copy it.
     gc.collect()
     gc.freeze()
+    gc.enable()
     ForkServer(listener, simulator, Limits(**json.loads(limits))).run()
     # The worker is gone, maybe by a SIGKILL: nobody else removes its folder.
     shutil.rmtree(Path(address).parent, ignore_errors=True)

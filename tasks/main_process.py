@@ -69,12 +69,14 @@ class MainProcess:
             thread.start()
 
     def _start_fork_server(self) -> subprocess.Popen[bytes]:
-        threads = str(self._target.threads)
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment |= {
-            "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
+            "OMP_NUM_THREADS": str(self._target.threads),
+            # Threads that wait must not spin: on a busy core, others wait for them.
+            "OMP_WAIT_POLICY": "passive",
+            # What NumPy is used for is too little for threads.
+            "OPENBLAS_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
         }
         limits = Limits(
             threads=self._target.threads,

@@ -72,6 +72,7 @@ class Reader:
         self._phase = 0.0
         self._open_phases: list[Formula] = []
         self._inputs: list[str] = []
+        self._operands: dict[int, tuple[Any, Qubits]] = {}
         self._steps = 0
         self._ended = False
 
@@ -296,9 +297,16 @@ class Reader:
             yield qubits
 
     def _qubits(self, node: Any) -> Qubits:
+        # Nodes of operands are shared by all lines that write them alike, and at the top
+        # level no name ever changes its meaning.
+        top = len(self._scopes) == 1
+        if top and (known := self._operands.get(id(node))) is not None:
+            return known[1]
         value = self._values.value(node)
         if not isinstance(value, Qubits):
             fail(node, "qubits are needed here")
+        if top:
+            self._operands[id(node)] = (node, value)
         return value
 
     # Measurements and classical values

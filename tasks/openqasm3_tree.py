@@ -1,8 +1,9 @@
 """OpenQASM 3 text to a syntax tree.
 
 The reference parser takes about half a millisecond for a gate. Programs are
-mostly lines with one gate or one measurement, so such lines are read by a
-regular expression, and the reference parser gets what is between them.
+mostly lines with one gate or one measurement, after a few with declarations; so
+such lines are read by regular expressions, and the reference parser gets what
+is between them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr
-from functools import lru_cache
+from functools import cache, lru_cache
 from io import StringIO
 from typing import Any, Final
 
@@ -26,6 +27,12 @@ _GATE: Final = re.compile(
 _MEASUREMENT: Final = re.compile(
     rf"\s*(?P<target>{_OPERAND})\s*=\s*measure\s+(?P<qubit>{_OPERAND})\s*;\s*"
 )
+_VERSION: Final = re.compile(r"\s*OPENQASM\s+3(?:\.\d+)?\s*;\s*")
+_INCLUDE: Final = re.compile(r"\s*include\s*\"(?P<file>[\w.]+)\"\s*;\s*")
+_REGISTER: Final = re.compile(
+    r"\s*(?P<kind>qubit|bit)(?:\s*\[\s*(?P<size>\d+)\s*\]\s*|\s+)(?P<name>[A-Za-z_]\w*)\s*;\s*"
+)
+_BARRIER: Final = re.compile(rf"\s*barrier(?:\s+{_OPERAND}(?:\s*,\s*{_OPERAND})*)?\s*;\s*")
 _FACTOR: Final = r"(?:pi|\d+\.\d*(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)"
 _PARAM: Final = re.compile(rf"\s*(-?)\s*({_FACTOR}|\d+)\s*(?:([*/])\s*({_FACTOR}|\d+)\s*)?")
 #: A variable, maybe scaled and shifted: -2*theta/3 + pi.
@@ -87,8 +94,13 @@ def _pieces(text: str) -> Iterator[tuple[int, str, Any]]:
     """Simple lines as nodes, and the text between them with its first line from 0."""
     pending: list[str] = []
     start = depth = 0
-    complete = True
+    begun, complete = False, True
     for number, line in enumerate(text.split("\n")):
+        if not begun and _VERSION.fullmatch(line):
+            # Only what comes before everything else is a version; it is no statement.
+            pending, begun, start = [], True, number + 1
+            continue
+        begun = begun or not (not line or line.isspace())
         if not depth and complete and (node := _simple(line, number + 1)) is not None:
             if pending:
                 yield start, "\n".join(pending), None
@@ -101,6 +113,14 @@ def _pieces(text: str) -> Iterator[tuple[int, str, Any]]:
         complete = stripped.endswith((";", "}")) if stripped else complete
     if pending:
         yield start, "\n".join(pending), None
+
+
+@cache
+def _nodes() -> Any:
+    """The kinds of nodes; imported when the first program needs them."""
+    from openqasm3 import ast
+
+    return ast
 
 
 def _parse(text: str, first_line: int) -> list[Any]:
@@ -141,31 +161,49 @@ def _shift(node: Any, lines: int) -> None:
 
 
 def _simple(line: str, number: int) -> Any:
-    """The node of a line with one gate or one measurement, or None for any other."""
-    from openqasm3 import ast
-
-    node: Any
+    """The node of a line with one gate or another plain statement, or None for any other."""
     if len(line) > _MAX_LINE:
         return None
     if (found := _GATE.fullmatch(line)) is not None and found["name"] not in _KEYWORDS:
-        params = [_param(each) for each in found["params"].split(",")] if found["params"] else []
-        if None in params:
-            return None
-        qubits = [_operand(each.strip()) for each in found["qubits"].split(",")]
-        node = ast.QuantumGate([], ast.Identifier(found["name"]), params, qubits)
+        node = _gate(found)
     elif (found := _MEASUREMENT.fullmatch(line)) is not None:
-        measurement = ast.QuantumMeasurement(_operand(found["qubit"]))
-        node = ast.QuantumMeasurementStatement(measurement, _operand(found["target"]))
+        measurement = _nodes().QuantumMeasurement(_operand(found["qubit"]))
+        node = _nodes().QuantumMeasurementStatement(measurement, _operand(found["target"]))
     else:
-        return None
-    node.span = ast.Span(number, 0, number, len(line))
+        node = _plain(line)
+    if node is not None:
+        node.span = _nodes().Span(number, 0, number, len(line))
     return node
+
+
+def _gate(found: re.Match[str]) -> Any:
+    params = [_param(each) for each in found["params"].split(",")] if found["params"] else []
+    if None in params:
+        return None
+    qubits = [_operand(each.strip()) for each in found["qubits"].split(",")]
+    return _nodes().QuantumGate([], _nodes().Identifier(found["name"]), params, qubits)
+
+
+def _plain(line: str) -> Any:
+    """The node of a line that declares a register, includes a file or is a barrier."""
+    ast = _nodes()
+    if (found := _REGISTER.fullmatch(line)) is not None:
+        name = found["name"]
+        if name in _KEYWORDS or name in _NO_VARIABLES:
+            return None
+        size = found["size"] and ast.IntegerLiteral(int(found["size"]))
+        if found["kind"] == "qubit":
+            return ast.QubitDeclaration(ast.Identifier(name), size)
+        return ast.ClassicalDeclaration(ast.BitType(size), ast.Identifier(name), None)
+    if (found := _INCLUDE.fullmatch(line)) is not None:
+        return ast.Include(found["file"])
+    # What it keeps apart does not matter here.
+    return ast.QuantumBarrier([]) if _BARRIER.fullmatch(line) else None
 
 
 @lru_cache(maxsize=4096)
 def _operand(text: str) -> Any:
-    from openqasm3 import ast
-
+    ast = _nodes()
     name, bracket, index = text.rstrip("]").partition("[")
     if not bracket:
         return ast.Identifier(name)
@@ -174,8 +212,6 @@ def _operand(text: str) -> Any:
 
 def _param(text: str) -> Any:
     """A number, or a product or quotient of two with pi or a point in it, or an affine form."""
-    from openqasm3 import ast
-
     found = _PARAM.fullmatch(text)
     if found is None:
         return _affine(text)
@@ -188,14 +224,13 @@ def _param(text: str) -> Any:
         if symbol == "/" and not other:
             return None
         value = value * other if symbol == "*" else value / other
-    return ast.FloatLiteral(-value if minus else value)
+    return _nodes().FloatLiteral(-value if minus else value)
 
 
 @lru_cache(maxsize=4096)
 def _affine(text: str) -> Any:
     """The node of a variable, scaled and shifted or not, or None for anything else."""
-    from openqasm3 import ast
-
+    ast = _nodes()
     found = _AFFINE.fullmatch(text)
     if found is None or found["name"] in _NO_VARIABLES:
         return None
@@ -214,8 +249,7 @@ def _affine(text: str) -> Any:
 
 
 def _literal(text: str) -> Any:
-    from openqasm3 import ast
-
+    ast = _nodes()
     return ast.IntegerLiteral(int(text)) if text.isdigit() else ast.FloatLiteral(_number(text))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import accumulate
 from typing import Final
 
 from qdispatch.model import ProgramFormat
@@ -19,12 +20,27 @@ MAX_NESTING: Final = 100
 
 #: How long a chain of operators may be; parsers recurse into these as well.
 _CHAIN: Final = re.compile(r"(?:[-+*/^!~][\w.\s]*+){1000}")
-_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
-_REGISTERS: Final = re.compile(
-    r"\b(?:(?P<old>qreg|creg)\s+\w+\s*\[\s*(?P<width>\d+)\s*\]"
-    r"|(?P<new>qubit|bit)\s*\[\s*(?P<size>\d+)\s*\])"
+#: What may stand between the operators of a chain, as bytes, and operators without it.
+_OPERANDS: Final = bytes(
+    each for each in range(256) if each > 127 or re.fullmatch(r"[\w.\s]", chr(each))
 )
-_DEFINED: Final = re.compile(r"\bgate\s+(\w+)")
+_OPERATORS: Final = re.compile(rb"[-+*/^!~]{1000}")
+#: Brackets as steps up and down, in signed bytes, and all that are none.
+_STEPS: Final = bytes.maketrans(b"([{)]}", b"\x01\x01\x01\xff\xff\xff")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"()[]{}"))
+_COMMENTS: Final = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+#: Words are searched for as they are, which is quick, and looked at from behind whether
+#: another word ends there.
+_REGISTERS: Final = tuple(
+    (word[0] == "q", re.compile(rf"{word}(?<!\w{word}){size}"))
+    for word, size in (
+        ("qreg", r"\s+\w+\s*\[\s*(\d+)\s*\]"),
+        ("creg", r"\s+\w+\s*\[\s*(\d+)\s*\]"),
+        ("qubit", r"\s*\[\s*(\d+)\s*\]"),
+        ("bit", r"\s*\[\s*(\d+)\s*\]"),
+    )
+)
+_DEFINED: Final = re.compile(r"gate(?<!\wgate)\s+(\w+)")
 #: PennyLane exports `gphase(angle) q[0];`, which OpenQASM 2 does not have. It
 #: is read as in OpenQASM 3; which qubits it names, if any, does not matter.
 #: The length is bounded so that no program makes this slow.
@@ -80,12 +96,12 @@ def _blank(comment: re.Match[str]) -> str:
 def _check_registers(text: str, max_qubits: int) -> None:
     """Refuses wide registers before a parser allocates them."""
     sums = {"q": 0, "c": 0}
-    for found in _REGISTERS.finditer(text):
-        kind = "q" if (found["old"] or found["new"]).startswith("q") else "c"
-        digits = (found["width"] or found["size"]).lstrip("0")
-        if len(digits) > 12:
-            digits = "9" * 12
-        sums[kind] += int(digits or 0)
+    for quantum, pattern in _REGISTERS:
+        for found in pattern.finditer(text):
+            digits = found[1].lstrip("0")
+            if len(digits) > 12:
+                digits = "9" * 12
+            sums["q" if quantum else "c"] += int(digits or 0)
     if sums["q"] > max_qubits:
         raise unsupported(_too_wide(str(sums["q"]), max_qubits))
     if sums["c"] > MAX_CLBITS:
@@ -99,15 +115,27 @@ def _too_wide(declared: str, max_qubits: int) -> str:
 
 
 def _check_nesting(text: str) -> None:
-    depth = 0
+    """Refuses what parsers would recurse into too deeply; a quick look finds most innocent."""
+    plain = text.encode(errors="replace")
+    steps = memoryview(plain.translate(_STEPS, _NO_BRACKETS)).cast("b")
+    if max(accumulate(steps), default=0) > MAX_NESTING:
+        raise invalid(f"line {_deepest(text)}: nested more than {MAX_NESTING} deep")
+    if _OPERATORS.search(plain.translate(None, _OPERANDS)) is None:
+        return
+    if (chain := _CHAIN.search(text)) is not None:
+        line = text.count("\n", 0, chain.start()) + 1
+        raise invalid(f"line {line}: an expression has more than 1000 operators")
+
+
+def _deepest(text: str) -> int:
+    """The line from which a program is nested too deeply."""
+    depth = line = 0
     for found in re.finditer(r"[(){}\[\]]", text):
         depth += 1 if found[0] in "({[" else -1
         if depth > MAX_NESTING:
             line = text.count("\n", 0, found.start()) + 1
-            raise invalid(f"line {line}: nested more than {MAX_NESTING} deep")
-    if (chain := _CHAIN.search(text)) is not None:
-        line = text.count("\n", 0, chain.start()) + 1
-        raise invalid(f"line {line}: an expression has more than 1000 operators")
+            break
+    return line
 
 
 def _parse_openqasm2(text: str, _max_qubits: int) -> Circuit:
@@ -119,7 +147,8 @@ def _parse_openqasm2(text: str, _max_qubits: int) -> Circuit:
     defined = set(_DEFINED.findall(text))
     known = [each for each in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if each.name not in defined]
     if "gphase" not in defined:
-        text = _PHASED_QUBITS.sub(r"\1;", text)
+        if "gphase" in text:
+            text = _PHASED_QUBITS.sub(r"\1;", text)
         known.append(qasm2.CustomInstruction("gphase", 1, 0, GlobalPhaseGate, builtin=True))
     try:
         source = qasm2.loads(text, include_path=(), custom_instructions=known)

@@ -7,7 +7,6 @@ import time
 from typing import Any, Final
 
 from celery.backends.filesystem import FilesystemBackend
-from celery.backends.redis import RedisBackend
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +16,7 @@ _log = logging.getLogger(__name__)
 _PAUSE_S: Final = 10.0
 
 
-class _Forgiving:
+class Forgiving:
     """Loses a record that cannot be stored; Celery's own would end the worker."""
 
     _asked_from = 0.0
@@ -34,13 +33,12 @@ class _Forgiving:
         return result
 
 
-class FileRecords(_Forgiving, FilesystemBackend):
+class FileRecords(Forgiving, FilesystemBackend):
     """Records as files, of the embedded default."""
 
 
-class RedisRecords(_Forgiving, RedisBackend):
-    """Records in Redis."""
-
-
 #: By the scheme of the result backend's URL, for Celery's loader.
-BACKENDS: Final = {"file": "tasks.records:FileRecords", "redis": "tasks.records:RedisRecords"}
+BACKENDS: Final = {
+    "file": "tasks.records:FileRecords",
+    "redis": "tasks.redis_records:RedisRecords",
+}

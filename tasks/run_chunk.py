@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 # How long a group should take, in seconds.
 _GROUP_S: Final = 0.1
 # How long a slot stays with one chunk, in seconds, unless its end is near.
-_CHUNK_S: Final = 1.0
+_CHUNK_S: Final = 2.0
 # Less than it takes to claim a job, in seconds.
 _SHORT_S: Final = 1e-4
 # Results that are stored at once, in bytes, or a little more.

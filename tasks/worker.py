@@ -7,6 +7,7 @@ server; each child of the pool is a `Slot`.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import traceback
@@ -114,6 +115,10 @@ def _start(sender: Any, **_: object) -> None:
         worker.give_up_later()
 
     signals.worker_shutting_down.connect(leave, weak=False, dispatch_uid="leaving")
+    # Slots are forks of this process: a collection in one of them must not copy
+    # what is here already.
+    gc.collect()
+    gc.freeze()
 
 
 def _reserve(wanted: int, worker: str) -> None:
@@ -121,7 +126,7 @@ def _reserve(wanted: int, worker: str) -> None:
         reserve(
             settings.data_dir / "machine",
             wanted=wanted,
-            most=settings.machine.max_simulations,
+            most=settings.max_simulations,
             worker=worker,
         )
     )

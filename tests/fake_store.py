@@ -57,13 +57,15 @@ class FakeTransaction:
 
     # -- submission
 
-    def insert_job(self, row: JobRow, packed_points: bytes = b"") -> bool:
-        if row.id in self._tables.jobs or self.by_request(row.owner, row.request_id):
-            return False
-        self._tables.jobs[row.id] = row.model_dump()
-        if packed_points:
-            self._tables.sweeps[row.id] = packed_points
-        return True
+    def insert_jobs(self, rows: Sequence[JobRow], packed_points: Mapping[UUID, bytes]) -> set[UUID]:
+        inserted = set()
+        for row in rows:
+            key = (row.owner, row.request_id)
+            if row.id not in self._tables.jobs and not self.by_request([key]):
+                self._tables.jobs[row.id] = row.model_dump()
+                inserted.add(row.id)
+        self._tables.sweeps |= {key: packed_points[key] for key in inserted & packed_points.keys()}
+        return inserted
 
     def insert_batch(
         self, batch: BatchRow, rows: Sequence[JobRow], packed_points: Mapping[UUID, bytes]
@@ -81,13 +83,17 @@ class FakeTransaction:
                 return BatchRow(**each)
         return None
 
-    def by_request(self, owner: str, request_id: str) -> JobRow | None:
-        for each in self._tables.jobs.values():
-            if (each["owner"], each["request_id"]) == (owner, request_id):
-                return JobRow(**each)
-        return None
+    def by_request(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], JobRow]:
+        rows = {(row.owner, row.request_id): row for row in self._rows()}
+        return {key: rows[key] for key in keys if key in rows}
 
     # -- reading
+
+    def sweeps(self, job_ids: Collection[UUID]) -> dict[UUID, bytes]:
+        return {key: packed for key, packed in self._tables.sweeps.items() if key in job_ids}
+
+    def results_of(self, job_ids: Collection[UUID]) -> dict[UUID, list[bytes]]:
+        return {key: list(self.results(key)) for key in job_ids if self.results(key)}
 
     def sweep(self, job_id: UUID) -> bytes:
         return self._tables.sweeps.get(job_id, b"")

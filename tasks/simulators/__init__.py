@@ -4,7 +4,8 @@ A simulator is a class named by an entry point of the group
 "qdispatch.simulators". Importing its module is cheap; making an instance
 imports the SDK. It is made once a worker, in a process that never simulates
 but is forked for every engine, so making it must start no threads and run no
-circuit.
+circuit. The class may have ``postponed``: names of packages that its SDK imports
+and no simulation uses, which engines then do without; see `tasks.postponed`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ErrorKind, PauliSum, Result, ResultType
 from tasks.circuit import Circuit
+from tasks.postponed import postpone
 
 if TYPE_CHECKING:
     from tasks.binding import Sweep
@@ -104,8 +106,13 @@ class SweepSimulator(Simulator, Protocol):
         """
 
 
-def load(name: str) -> Simulator:
+def load(name: str, *, postponing: bool = False) -> Simulator:
     """Makes the simulator of that name, which imports its SDK.
+
+    Args:
+        name: Its entry point's.
+        postponing: Whether this process postpones the packages that the class
+            names as ``postponed``; for a process that only simulates.
 
     Raises:
         LookupError: No installed package offers one.
@@ -113,7 +120,10 @@ def load(name: str) -> Simulator:
     found = entry_points(group=GROUP)
     for entry in found:
         if entry.name == name:
-            simulator: Simulator = entry.load()()
+            make = entry.load()
+            if postponing:
+                postpone(getattr(make, "postponed", ()))
+            simulator: Simulator = make()
             return simulator
     known = ", ".join(sorted(entry.name for entry in found))
     raise LookupError(f"no simulator is called {name!r}; installed are: {known}")

@@ -23,6 +23,13 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 #: stays in a core's cache.
 _BLOCK_QUBITS: Final = 16
 
+#: Amplitudes of a piece, which are summed at once where samples are drawn. Only
+#: pieces that a sample falls into are looked at more closely.
+_PIECE: Final = 1 << 10
+
+#: Pieces that are looked at together: as many amplitudes as a block has.
+_TOGETHER: Final = 64
+
 
 def _blocks(state: State) -> Iterator[tuple[int, Any]]:
     size = min(len(state), 1 << _BLOCK_QUBITS)
@@ -79,6 +86,9 @@ def gather_bits(indices: Indices, qubits: Sequence[int]) -> Indices:
 def sample(state: State, shots: int, rng: np.random.Generator) -> Indices:
     """Draws basis states.
 
+    The state is read once, at the speed of memory, for the weights of its
+    pieces; then only the pieces that are drawn from.
+
     Args:
         state: The state.
         shots: How many to draw.
@@ -87,21 +97,48 @@ def sample(state: State, shots: int, rng: np.random.Generator) -> Indices:
     Returns:
         int64 of shape (shots,), ascending indices of basis states.
     """
-    weights = np.array([_squares(block).sum() for _, block in _blocks(state)])
+    pieces = state.view(state.real.dtype).reshape(-1, 2 * min(len(state), _PIECE))
+    weights = np.vecdot(pieces, pieces).astype(np.float64)
     edges = np.cumsum(weights)
     points = np.sort(rng.random(shots)) * edges[-1]
-    ends = np.searchsorted(points, edges[:-1], side="left").tolist()
+    # Rounding must not push a point beyond the last piece that has weight.
+    last = int(np.searchsorted(edges, edges[-1], side="left"))
+    where = np.minimum(np.searchsorted(edges, points, side="right"), last)
+    inside = (points - (edges - weights)[where]) / weights[where]
+    # They ascend: a point begins another piece, or lies in that of the one before.
+    begins = np.diff(where, prepend=-1) > 0
+    hit, row = where[begins], np.cumsum(begins) - 1
     drawn = np.empty(shots, dtype=np.int64)
-    begin = 0
-    for (number, block), end in zip(_blocks(state), [*ends, shots], strict=True):
-        if end > begin:
-            before = edges[number - 1] if number else 0.0
-            inside = np.cumsum(_squares(block))
-            found = np.searchsorted(inside, points[begin:end] - before, side="right")
-            last = int(np.searchsorted(inside, inside[-1], side="left"))
-            # Rounding must not push a point beyond the last state that has weight.
-            drawn[begin:end] = number * len(block) + np.minimum(found, last)
-            begin = end
+    for first in range(0, len(hit), _TOGETHER):
+        some = hit[first : first + _TOGETHER]
+        begin, end = np.searchsorted(row, [first, first + len(some)]).tolist()
+        rows = row[begin:end] - first
+        found = _states(pieces[some], rows, inside[begin:end])
+        drawn[begin:end] = some[rows] * (pieces.shape[1] // 2) + found
+    return drawn
+
+
+def _states(pieces: Any, rows: Indices, inside: Floats) -> Indices:
+    """The states that points fall on.
+
+    Args:
+        pieces: Real and imaginary parts in turn, of shape (m, 2 * size); none is all 0.
+        rows: int64, ascending: the piece of each point.
+        inside: float64, ascending within a piece: where in it, from 0 to 1.
+
+    Returns:
+        int64 of the shape of `rows`, from 0 to size - 1.
+    """
+    squares = np.square(pieces, dtype=np.float64)
+    filled = np.cumsum(squares[:, 0::2] + squares[:, 1::2], axis=1)
+    filled /= filled[:, -1:]
+    # One ascending row: piece k goes from k to k + 1.
+    filled += np.arange(len(filled))[:, None]
+    line = filled.ravel()
+    found = np.searchsorted(line, rows + np.clip(inside, 0, 1), side="right")
+    # Rounding must not push a point beyond the last state of its piece that has weight.
+    last = np.searchsorted(line, np.arange(1, len(filled) + 1), side="left")
+    drawn: Indices = np.minimum(found, last[rows]) - rows * filled.shape[1]
     return drawn
 
 

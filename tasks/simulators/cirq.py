@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -14,8 +13,10 @@ from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, Simulation, SimulationError, statevector
 from tasks.simulators.amplitudes import State
 from tasks.simulators.matrices import matrix
+from tasks.simulators.qsim import Qsim, moments
 from tasks.simulators.results import dress
 from tasks.simulators.statevector import Built
+from tasks.simulators.threads import threads_for
 
 #: Neutral name -> name in cirq, for gates that are the same up to a global phase.
 _NATIVE: Final = {
@@ -27,6 +28,9 @@ _ROTATIONS: Final = frozenset({"rx", "ry", "rz"})
 
 class CirqSimulator:
     """Circuits through qsimcirq, or through cirq.Simulator for double precision."""
+
+    #: To draw with.
+    postponed = ("matplotlib", "mpl_toolkits")
 
     def __init__(self) -> None:
         # Imported once, before the engines are forked off.
@@ -49,39 +53,50 @@ class CirqSimulator:
                 ErrorKind.UNSUPPORTED,
                 f'extra: "precision" must be "single" or "double", not {precision!r}',
             )
-        builder = _Builder(self._cirq, circuit.n_qubits)
         if precision == "double":
-            evolver: _Evolver = _Evolver(builder, self._double(), 16, 88, 88)
+            evolver: _Single | _Double = _Double(_Builder(self._cirq, circuit.n_qubits))
             method = "statevector (cirq)"
         else:
-            evolver = _Evolver(builder, self._single(request.threads), 8, 16, 24)
+            threads = threads_for(circuit.n_qubits, request.threads)
+            evolver = _Single(Qsim(self._qsimcirq.qsim, circuit.n_qubits, threads))
             method = "statevector (qsim)"
         raw = statevector.run(evolver, circuit, request)
         return Simulation(results=dress(circuit, request, raw), method=method)
 
-    def _single(self, threads: int) -> Any:
-        options = self._qsimcirq.QSimOptions(cpu_threads=threads, max_fused_gate_size=4)
-        return self._qsimcirq.QSimSimulator(qsim_options=options, seed=0)
 
-    def _double(self) -> Any:
-        return self._cirq.Simulator(dtype=np.complex128, seed=0)
+class _Single:
+    """qsim, in single precision."""
+
+    state_bytes_per_amplitude: Final = 8
+    peak_bytes_per_amplitude: Final = 8
+    resume_bytes_per_amplitude: Final = 24
+
+    def __init__(self, qsim: Qsim) -> None:
+        self._qsim = qsim
+        self._built = Built(qsim.build)
+
+    def evolve(self, state: State | None, _n_qubits: int, gates: Sequence[Gate]) -> State:
+        initial = None if state is None else state.astype(np.complex64, copy=False)
+        return self._qsim.evolve(self._built.of(gates), initial)
 
 
-@dataclass(frozen=True, slots=True)
-class _Evolver:
-    builder: _Builder
-    simulator: Any
-    state_bytes_per_amplitude: int
-    peak_bytes_per_amplitude: int
-    resume_bytes_per_amplitude: int
+class _Double:
+    """Cirq's own simulator, in double precision."""
+
+    state_bytes_per_amplitude: Final = 16
+    peak_bytes_per_amplitude: Final = 88
+    resume_bytes_per_amplitude: Final = 88
+
+    def __init__(self, builder: _Builder) -> None:
+        self._builder = builder
 
     def evolve(self, state: State | None, _n_qubits: int, gates: Sequence[Gate]) -> State:
         # Cirq has the first qubit of the order in the most significant bit.
-        order = self.builder.qubits[::-1]
-        circuit = self.builder.built.of(gates)
-        dtype = np.complex64 if self.state_bytes_per_amplitude == 8 else np.complex128
-        initial: Any = 0 if state is None else state.astype(dtype, copy=False)
-        result = self.simulator.simulate(circuit, qubit_order=order, initial_state=initial)
+        order = self._builder.qubits[::-1]
+        circuit = self._builder.built.of(gates)
+        initial: Any = 0 if state is None else state.astype(np.complex128, copy=False)
+        simulator = self._builder.cirq.Simulator(dtype=np.complex128, seed=0)
+        result = simulator.simulate(circuit, qubit_order=order, initial_state=initial)
         final: State = np.asarray(result.final_state_vector).reshape(-1)
         return final
 
@@ -90,24 +105,19 @@ class _Builder:
     """Builds Cirq's circuits on some qubits, number 0 first."""
 
     def __init__(self, cirq: Any, n_qubits: int) -> None:
-        self._cirq = cirq
+        self.cirq = cirq
         self._gates: dict[tuple[str, tuple[object, ...]], Any] = {}
         self.qubits = list(cirq.LineQubit.range(n_qubits))
         self.built = Built(self._circuit)
 
     def _circuit(self, gates: Sequence[Gate]) -> Any:
         """Each gate goes into the earliest moment that it fits in."""
-        qubits = self.qubits
-        free = [0] * len(qubits)
-        moments: list[list[Any]] = []
-        for gate in gates:
-            place = max(free[qubit] for qubit in gate.qubits)
-            for qubit in gate.qubits:
-                free[qubit] = place + 1
-            if place == len(moments):
-                moments.append([])
-            moments[place].append(self._gate(gate)(*(qubits[qubit] for qubit in gate.qubits)))
-        return self._cirq.Circuit(self._cirq.Moment(ops) for ops in moments)
+        return self.cirq.Circuit(
+            self.cirq.Moment(
+                self._gate(gate)(*(self.qubits[qubit] for qubit in gate.qubits)) for gate in moment
+            )
+            for moment in moments(gates, len(self.qubits))
+        )
 
     def _gate(self, gate: Gate) -> Any:
         key = (gate.name, gate.params)
@@ -118,7 +128,7 @@ class _Builder:
 
     def _make(self, gate: Gate) -> Any:
         if gate.name in _NATIVE:
-            return getattr(self._cirq, _NATIVE[gate.name])
+            return getattr(self.cirq, _NATIVE[gate.name])
         if gate.name in _ROTATIONS:
-            return getattr(self._cirq, gate.name)(gate.params[0])
-        return self._cirq.MatrixGate(matrix(gate), unitary_check=False)
+            return getattr(self.cirq, gate.name)(gate.params[0])
+        return self.cirq.MatrixGate(matrix(gate), unitary_check=False)

@@ -45,12 +45,14 @@ time_limit_s = 300.0
 
 [targets.cirq]
 simulator = "cirq"
+concurrency = 1
 max_qubits = 32
 memory_limit = "2GiB"
 time_limit_s = 300.0
 
 [targets.pennylane]
 simulator = "pennylane"
+concurrency = 1
 max_qubits = 32
 memory_limit = "2GiB"
 time_limit_s = 300.0

@@ -149,3 +149,27 @@ def test_wrong_uses_of_inputs(body: str, says: str) -> None:
         read(HEAD + "\n" + body)
     assert caught.value.kind == "program_invalid"
     assert says in str(caught.value)
+
+
+def test_plain_declarations_are_read_as_the_reference_parser_reads_them() -> None:
+    lines = [
+        "",
+        "OPENQASM 3.0;",
+        'include "stdgates.inc";',
+        "qubit[2] q;",
+        "qubit r;",
+        "bit[3] c;",
+        "bit d;",
+        "h q;",
+        "barrier q[0], r;",
+        "barrier;",
+        "d = measure r;",
+    ]
+    fast, slow = read("\n".join(lines)), read(" ".join(lines[1:]))
+    assert (fast.n_qubits, fast.n_clbits, fast.ops) == (slow.n_qubits, slow.n_clbits, slow.ops)
+    assert (fast.n_qubits, fast.n_clbits, len(fast.ops)) == (3, 4, 3)
+    for wrong in ("qubit[2] q;", "nonsense nonsense nonsense;"):
+        with pytest.raises(SimulationError, match=f"line {len(lines) + 1}: "):
+            read("\n".join([*lines, wrong]))
+    with pytest.raises(SimulationError, match=r"line 3: only stdgates\.inc can be included"):
+        read('\nOPENQASM 3.0;\ninclude "other.inc";\nqubit q;')

@@ -18,10 +18,10 @@ from tasks.simulators import SimulationError
 def refused(program: str, max_qubits: int = 30) -> SimulationError:
     """The refusal of a program, which must come at once."""
     kind = ProgramFormat.OPENQASM3 if "OPENQASM 3" in program else ProgramFormat.OPENQASM2
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SimulationError) as caught:
         parse(program, kind, max_qubits=max_qubits)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     message = str(caught.value)
     assert message
     assert "\n" not in message
@@ -219,10 +219,10 @@ def test_long_programs_are_read_quickly() -> None:
         f"h q[{i % 20}];rx({i}*0.1) q[{i % 19}];cx q[{i % 20}],q[{(i + 1) % 20}];\n"
         for i in range(10_000)
     ]
-    began = time.perf_counter()
+    began = time.process_time()
     circuit = read(QASM2 + "qreg q[20];" + "".join(lines))
     assert len(circuit.ops) == 30_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_loops_are_unrolled() -> None:
@@ -248,10 +248,10 @@ def test_simple_lines_mean_the_same_as_the_reference_parser_says() -> None:
 
 def test_long_openqasm3_programs_are_read_quickly() -> None:
     lines = [f"rx({i}*0.1) q[{i % 20}];\ncx q[{i % 20}], q[{(i + 1) % 20}];" for i in range(10_000)]
-    began = time.perf_counter()
+    began = time.process_time()
     circuit = read(QASM3 + "qubit[20] q;\n" + "\n".join(lines))
     assert len(circuit.ops) == 20_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_lines_are_counted_across_simple_ones() -> None:

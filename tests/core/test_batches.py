@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -177,17 +178,17 @@ def test_a_large_batch_is_one_transaction(world: World) -> None:
 def test_a_program_that_cannot_be_stored_makes_no_batch(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, left = world.programs._store, [3]
+    fsync, left = os.fsync, [3]
 
-    def fill_up(path: str, data: bytes) -> None:
+    def fill_up(number: int) -> None:
         left[0] -= 1
         if left[0] <= 0:
             raise OSError("no space left on device")
-        store(path, data)
+        fsync(number)
 
-    monkeypatch.setattr(world.programs, "_store", fill_up)
     # Equal programs would share a file.
     specs = [replace(each, program=f"{each.program}// {n}") for n, each in enumerate(bells(5))]
+    monkeypatch.setattr(os, "fsync", fill_up)
     with pytest.raises(UnavailableError, match="no space left"):
         world.jobs.submit_many(specs, request_id="r")
     check_nothing_remains(world)

@@ -104,11 +104,13 @@ def test_a_request_id_that_is_freed_in_between_is_used(
     from app.store import Transaction
 
     first = world.jobs.submit(bell(), request_id="r")
-    insert = Transaction.insert_job
-    blocked = iter([False])
-    monkeypatch.setattr(
-        Transaction, "insert_job", lambda tx, *row: next(blocked, True) and insert(tx, *row)
-    )
+    insert = Transaction.insert_jobs
+    in_vain = iter([True])
+
+    def insert_or_not(tx: Transaction, *rows: Any) -> set[UUID]:
+        return set() if next(in_vain, False) else insert(tx, *rows)
+
+    monkeypatch.setattr(Transaction, "insert_jobs", insert_or_not)
     world.jobs.cancel(first.id)
     world.jobs.delete(first.id)
     second = world.jobs.submit(bell(), request_id="r")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from app import reading
+from app.rows import JobRow
 from app.service import MAX_PAGE, PAGE
+from app.store_lists import ListStatements
 from qdispatch.errors import BatchNotFoundError, InvalidJobError
 from qdispatch.model import JobStatus
 from qdispatch.updates import JobFilter
+from tests.core.databases import ON_DATABASES
+from tests.fake_lists import FakeListStatements
 from tests.world import World, bell, finished
 
 EVERY = JobFilter()
@@ -46,6 +52,37 @@ def test_a_list_is_of_jobs_newest_first(world: World) -> None:
 def test_without_jobs_there_is_one_empty_page(world: World) -> None:
     page = world.jobs.page(EVERY, size=5)
     assert (page.jobs, page.next_token) == ((), "")
+
+
+def test_what_is_much_is_read_in_pieces(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FIRST_PIECE", 3)
+    monkeypatch.setattr(reading, "PIECE_BYTES", 30_000)
+    extra = json.dumps({"note": "x" * 10_000})
+    ids = [str(world.submit(extra=extra)) for _ in range(9)]
+    pieces: list[int] = []
+    for statements in (ListStatements, FakeListStatements):
+        jobs = statements.jobs
+
+        def read(self: Any, *args: Any, limit: int, jobs: Any = jobs, **named: Any) -> list[JobRow]:
+            pieces.append(limit)
+            rows: list[JobRow] = jobs(self, *args, limit=limit, **named)
+            return rows
+
+        monkeypatch.setattr(statements, "jobs", read)
+    page = world.jobs.page(EVERY, size=8)
+    assert [each.id for each in page.jobs] == ids[:0:-1]
+    assert page.next_token == ids[1]
+    # Of about 14,000 bytes each.
+    assert pieces == [3, 2, 2, 2]
+
+
+def test_what_is_not_taken_is_on_the_next_page(world: World) -> None:
+    ids = [str(world.submit()) for _ in range(4)]
+    some = set(ids[2:])
+    page = world.jobs.page(EVERY, takes=lambda job: job.id in some)
+    assert ([each.id for each in page.jobs], page.next_token) == (ids[:1:-1], ids[2])
+    rest = world.jobs.page(EVERY, token=page.next_token)
+    assert [each.id for each in rest.jobs] == ids[1::-1]
 
 
 # -- filters
@@ -176,3 +213,25 @@ def test_jobs_in_a_list_have_no_results(world: World) -> None:
     world.work.finish(claim, finished())
     (info,) = world.jobs.page(EVERY).jobs
     assert (info.results, info.events[-1].status) == ((), JobStatus.FINISHED)
+
+
+@ON_DATABASES
+def test_a_list_of_a_time_goes_on_after_a_job_that_is_gone(world: World) -> None:
+    ids = [world.job_in(JobStatus.CANCELED) for _ in range(5)]
+    wanted = JobFilter(created_before=world.clock() + timedelta(days=1))
+    page = world.jobs.page(wanted, size=2)
+    assert [UUID(each.id) for each in page.jobs] == ids[:2:-1]
+    world.jobs.delete(page.next_token)
+    rest = world.jobs.page(wanted, token=page.next_token)
+    assert [UUID(each.id) for each in rest.jobs] == ids[2::-1]
+
+
+@ON_DATABASES
+def test_a_list_of_a_time_is_in_its_order_whatever_clocks_say(world: World) -> None:
+    """Of two servers, one may be late: its jobs have higher ids than those created after them."""
+    ids = []
+    for seconds in (0, 10, -5, 2):
+        world.clock.advance(seconds)
+        ids.append(world.submit())
+    wanted = JobFilter(created_before=world.clock() + timedelta(days=1))
+    assert walk(world, 1, wanted) == [ids[1], ids[3], ids[2], ids[0]]

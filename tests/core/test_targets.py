@@ -310,7 +310,7 @@ def test_a_drain_waits_for_the_jobs_that_are_being_accepted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
-        with paused_before_commit(monkeypatch, Transaction, "insert_job") as (reached, go_on):
+        with paused_before_commit(monkeypatch, Transaction, "insert_jobs") as (reached, go_on):
             submission = threads.submit(world.submit)
             assert reached.wait(10)
             drain = threads.submit(world.targets.set_state, "aer", DRAINED)

@@ -219,7 +219,7 @@ def test_every_target_has_a_worker() -> None:
     assert {f"worker-{target}" for target in SETTINGS["targets"]} == WORKERS.keys()
     for target in SETTINGS["targets"]:
         worker = WORKERS[f"worker-{target}"]
-        expected = f"celery -A tasks worker -Q {target} -n {target}@%h"
+        expected = f"python -m tasks -Q {target} -n {target}@%h"
         assert " ".join(worker["command"]) == expected
         assert worker["healthcheck"]["test"][1].endswith(f"-d {target}@$$HOSTNAME")
 

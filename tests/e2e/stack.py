@@ -49,6 +49,7 @@ max_simulations = 4
 [targets.aer]
 simulator = "aer"
 concurrency = 2
+threads = 1
 max_qubits = 200
 memory_limit = "2GiB"
 time_limit_s = 120.0
@@ -56,12 +57,14 @@ time_limit_s = 120.0
 [targets.cirq]
 simulator = "cirq"
 concurrency = 1
+threads = 1
 max_qubits = 30
 memory_limit = "2GiB"
 
 [targets.pennylane]
 simulator = "pennylane"
 concurrency = 1
+threads = 1
 max_qubits = 30
 memory_limit = "2GiB"
 """
@@ -151,11 +154,14 @@ class Stack:
     def start_worker(
         self, target: str, *, name: str | None = None, concurrency: int | None = None
     ) -> None:
-        """Starts a worker of a target, as an operator would."""
-        options = ["-n", f"{name}@%h"] if name else []
+        """Starts a worker of a target, as an operator would.
+
+        One with a name of its own is started by Celery's own command, which does the same.
+        """
+        command = ["celery", "-A", "tasks", "worker", "-n", f"{name}@%h"] if name else ["tasks"]
+        options = ["-Q", target, "-l", "INFO"]
         if concurrency is not None:
             options += ["-c", str(concurrency)]
-        command = ["celery", "-A", "tasks", "worker", "-Q", target, "-l", "INFO"]
         self.launch(name or target, *command, *options)
 
     def stop_part(self, name: str) -> None:

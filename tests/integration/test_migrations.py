@@ -11,14 +11,17 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from app import database
-from app.database import migrate, open_store
+from app.database import head_revision, migrate, open_store
 from app.rows import JobRow
 from app.settings import Settings, SettingsError
 from app.store import JOB
 from qdispatch.errors import UnavailableError
+from tests.e2e.stack import PROJECT
 from tests.services import PostgreSQL
 from tests.services.process import free_port
 from tests.specs import BELL
@@ -230,3 +233,9 @@ def test_a_clock_far_from_utc_does_not_move_moments(postgresql: PostgreSQL, tmp_
             assert world.claim(job_id).spec.submission_date == moment
     finally:
         world.store.close()
+
+
+def test_the_newest_schema_is_known_without_alembic() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(PROJECT / "app" / "migrations"))
+    assert head_revision() == ScriptDirectory.from_config(config).get_current_head()

@@ -395,10 +395,10 @@ def test_a_defect_is_told_to_the_log_only(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(_: object, **named: object) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError("the password is 123")
 
-    monkeypatch.setattr(world.jobs, "get", fail)
+    monkeypatch.setattr(world.jobs, "get_each", fail)
     with caplog.at_level(logging.ERROR):
         ended = refusal(lambda: stub.GetJob(pb.GetJobRequest(id="some-job")))
     assert ended.code is Code.INTERNAL

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from app import store as store_module
+from app import watchdog
 from app.database import migrate, open_store
 from app.store import Store
 from qdispatch.errors import UnavailableError
@@ -37,7 +38,10 @@ def backend(store: Store) -> int:
         return int(tx._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
 
 
-def test_a_connection_that_never_answers_is_given_up(store: Store) -> None:
+def test_a_connection_that_never_answers_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "FRESH_S", 0.0)
     pid = backend(store)
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -71,3 +75,17 @@ def test_one_that_carries_much_may_take_longer(store: Store) -> None:
     with store.read(long=True) as tx:
         tx._connection.execute(sa.text("SELECT pg_sleep(2.5)"))
         assert tx.load() == {}
+
+
+def test_one_that_was_just_used_is_not_asked_whether_it_lives(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ping = store.engine.dialect.do_ping
+    monkeypatch.setattr(
+        store.engine.dialect, "do_ping", lambda each: bool(asked.append(1)) or ping(each)
+    )
+    for fresh_s, times in ((60.0, 0), (0.0, 1)):
+        monkeypatch.setattr(watchdog, "FRESH_S", fresh_s)
+        backend(store)
+        assert len(asked) == times

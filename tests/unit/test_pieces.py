@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from qdispatch.model import Result, ResultType
 from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
-from rpc.pieces import PIECE_BYTES, fitting, pieces
+from rpc.pieces import PIECE_BYTES, Room, pieces
 
 
 def results(*sizes: int) -> list[bytes]:
@@ -63,8 +65,9 @@ def test_no_results_are_an_empty_set(offset: int) -> None:
 @given(st.lists(st.integers(0, 300), max_size=9), st.integers(0, 1000))
 def test_a_list_fits_its_message(sizes: list[int], most: int) -> None:
     jobs = [pb.Job(id="x" * size) for size in sizes]
-    found = fitting(iter(jobs), most)
-    assert found == jobs[: len(found)]
+    room = Room[pb.Job](most)
+    found = list(takewhile(room.take, jobs))
+    assert room.messages == found == jobs[: len(found)]
     assert len(found) == min(1, len(jobs)) or _bytes(found) <= most
     # Not even one more would have room, but for what stands before each.
     assert len(found) == len(jobs) or _bytes(jobs[: len(found) + 1]) > most - 6 * len(jobs)

@@ -197,7 +197,7 @@ def test_a_chunk_that_takes_long_is_shared(
     job_ids: tuple[UUID, ...],
     now: list[float],
 ) -> None:
-    engine.script = deque([taking(now, 0.8), taking(now, 0.8)])
+    engine.script = deque([taking(now, 1.6), taking(now, 1.6)])
     assert runner.run(job_ids) == {FINISHED: 2}
     assert statuses(world, job_ids[2:]) == [PENDING] * 6
     world.dispatcher.sent.clear()
@@ -222,7 +222,7 @@ def test_nobody_waits_behind_one_that_takes_very_long(
         free.append({each.job_id for each in world.dispatcher.sent})
 
     engine.script = deque(
-        [taking(now, 1.2, Signal.TIMEOUT), meanwhile(look, Signal.TIMEOUT), taking(now, 60)]
+        [taking(now, 2.2, Signal.TIMEOUT), meanwhile(look, Signal.TIMEOUT), taking(now, 60)]
     )
     assert runner.run(job_ids) == {FINISHED: 1}
     assert free == [set(job_ids[1:])]
@@ -249,7 +249,7 @@ def test_ends_do_not_wait_for_one_that_takes_long(
             # by which time those before it have ended,
             meanwhile(look, Signal.TIMEOUT),
             # and after a while those behind it have gone back.
-            taking(now, 1.5, Signal.TIMEOUT),
+            taking(now, 2.5, Signal.TIMEOUT),
             meanwhile(look, Signal.TIMEOUT),
             taking(now, 0.1),
         ]

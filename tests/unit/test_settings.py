@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cores import cores
 from app.settings import PROJECT, SETTINGS_VARIABLE, Settings, SettingsError, load_settings
 
 TARGET = '[targets.aer]\nsimulator = "aer"\n'
@@ -158,7 +159,8 @@ def test_a_file_that_is_not_there_is_an_empty_one(
         ("[jobs]\nlease = 1", "jobs.lease"),
         ("[targets.aer]\nqubits = 3", "targets.aer.qubits"),
         ("[targets.cirq]\nconcurrency = 2", "targets.cirq.simulator"),
-        ("[targets.aer]\nconcurrency = 0", "targets.aer.concurrency"),
+        ("[targets.aer]\nconcurrency = -1", "targets.aer.concurrency"),
+        ("[targets.aer]\nthreads = -1", "targets.aer.threads"),
         ("[targets.aer]\nconcurrency = 1.5", "targets.aer.concurrency"),
         ('[targets.aer]\nmemory_limit = "much"', "targets.aer.memory_limit"),
         ('[targets.aer]\nresult_types = ["samples"]', "targets.aer.result_types.0"),
@@ -166,7 +168,7 @@ def test_a_file_that_is_not_there_is_an_empty_one(
         ("[targets.aer]\ntime_limit_s = 2000", "max_time_limit_s (1500)"),
         ('[server]\nthreads = "many"', "server.threads"),
         ('[server]\nmax_message_bytes = "3GiB"', "server.max_message_bytes"),
-        ("[machine]\nmax_simulations = 0", "machine.max_simulations"),
+        ("[machine]\nmax_simulations = -1", "machine.max_simulations"),
         ("[history]\nmax_age_days = -1", "history.max_age_days"),
         ("[history]\nmax_age_days = inf", "history.max_age_days"),
         ('[history]\nmax_bytes = "-1"', "history.max_bytes"),
@@ -230,6 +232,36 @@ def test_the_targets_must_fit_the_machine(write: Write, most: int) -> None:
     message = str(caught.value)
     assert "adds up to 6 (aer 1 + cirq 2 + pennylane 3)" in message
     assert "machine.max_simulations is 5" in message
+
+
+def test_what_is_left_to_the_machine_follows_from_its_cores(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = '[targets.cirq]\nsimulator = "cirq"\nconcurrency = 3\nthreads = 5\n'
+    write(f"{TARGET}concurrency = 0\n{other}")
+    for n_cores, expected in ((1, (2, 1)), (4, (4, 4)), (64, (8, 64))):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=n_cores: set(range(n)))
+        settings = load_settings()
+        settings.check_machine()
+        aer, cirq = settings.targets["aer"], settings.targets["cirq"]
+        assert (aer.concurrency, aer.threads) == expected
+        assert (cirq.concurrency, cirq.threads) == (3, 5)
+        assert settings.max_simulations == aer.concurrency + 3
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [("150000 100000\n", 2), ("20000 100000\n", 1), ("max 100000\n", 6), ("6400000 100000\n", 6)],
+    ids=["one-and-a-half", "a-fifth", "no-limit", "more-than-there-are"],
+)
+def test_a_container_has_the_cores_of_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    limit = tmp_path / "cpu.max"
+    assert cores(limit) == 6
+    limit.write_text(told)
+    assert cores(limit) == expected
 
 
 def test_settings_do_not_change(write: Write) -> None:

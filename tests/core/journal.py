@@ -1,0 +1,46 @@
+"""What a database is asked, journey by journey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from app.store import Store
+from tests.world import World
+
+
+@contextmanager
+def journal(world: World) -> Iterator[list[str]]:
+    """Notes each journey to the database: the verb and the table of a statement, or what ends it.
+
+    With SQLite there are no journeys, but the same steps.
+    """
+    assert isinstance(world.store.inner, Store)
+    engine, given = world.store.inner.engine, []
+
+    def execute(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        verb, *words = text.split()
+        if verb == "BEGIN":
+            given.append("begin")
+            return
+        at = {"INSERT": 1, "UPDATE": 0}.get(verb)
+        given.append(f"{verb} {words[words.index('FROM') + 1 if at is None else at]}")
+
+    def begin(connection: sa.Connection) -> None:
+        # SQLite's is a statement. PostgreSQL's driver is told none if it commits by itself.
+        if not getattr(connection.connection.driver_connection, "autocommit", True):
+            given.append("begin")
+
+    def commit(_connection: object) -> None:
+        given.append("commit")
+
+    listeners = {"before_cursor_execute": execute, "begin": begin, "commit": commit}
+    for name, listener in listeners.items():
+        sa.event.listen(engine, name, listener)
+    try:
+        yield given
+    finally:
+        for name, listener in listeners.items():
+            sa.event.remove(engine, name, listener)

@@ -1,0 +1,107 @@
+"""What a job costs the broker, in messages and bytes: a guard that does not depend on the clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kombu import Consumer, Exchange, Queue
+
+from app.settings import Settings
+from qdispatch import Client
+from tasks.celery import make_celery
+from tasks.notices import EXCHANGE
+from tasks.send import RUN_CHUNK, RUN_JOB
+from tests.e2e import circuits
+from tests.e2e.stack import Stack
+from tests.services.process import wait_until
+
+#: A job's id takes 36 of these.
+NOTICE_BYTES = 60
+# Of each task: sent, received, started, succeeded.
+EVENTS = 4
+
+
+class Traffic:
+    """What is told of tasks and jobs, without workers' heartbeats."""
+
+    def __init__(self) -> None:
+        self.tasks: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.notices: list[list[str]] = []
+        self.notice_bytes = 0
+
+    def hear(self, message: Any) -> None:
+        if isinstance(message.payload, dict) and "jobs" in message.payload:
+            self.notices.append(message.payload["jobs"])
+            self.notice_bytes += len(message.body)
+        else:
+            # Celery sends some of them several at a time.
+            some = message.payload if isinstance(message.payload, list) else [message.payload]
+            self.events.update(each["type"] for each in some)
+            # Celery tells of each message with a task, which go past every exchange.
+            self.tasks.update(each["name"] for each in some if each["type"] == "task-sent")
+
+
+@contextmanager
+def overheard(stack: Stack) -> Iterator[tuple[Traffic, Any]]:
+    broker_url = stack.environment.get("QDISPATCH_BROKER_URL", "")
+    settings = Settings(data_dir=stack.data_dir, broker_url=broker_url)
+    celery = make_celery(settings, results=False)
+    traffic = Traffic()
+    ways = (
+        (Exchange("celeryev", type="topic", durable=True), "task.#"),
+        (EXCHANGE, ""),
+    )
+    with celery, celery.connection_for_read() as connection, connection.channel() as channel:
+        queues = [
+            Queue(
+                f"traffic-{number}", exchange, key, exclusive=True, auto_delete=True, durable=False
+            )
+            for number, (exchange, key) in enumerate(ways)
+        ]
+        with Consumer(channel, queues, on_message=traffic.hear, no_ack=True, accept=["json"]):
+
+            def listen() -> None:
+                try:
+                    connection.drain_events(timeout=0.05)
+                except TimeoutError:
+                    return
+
+            yield traffic, listen
+
+
+def ended(traffic: Traffic, listen: Any, tasks: int) -> bool:
+    listen()
+    return traffic.events["task-succeeded"] >= tasks
+
+
+def test_a_single_job(client: Client, stack: Stack) -> None:
+    with overheard(stack) as (traffic, listen):
+        jobs = [client.submit(circuits.qiskit_circuit(), target="aer", shots=10) for _ in range(5)]
+        for job in jobs:
+            job.wait(60)
+        assert wait_until(lambda: ended(traffic, listen, 5), 30)
+    assert traffic.tasks == {RUN_JOB: 5}
+    assert sum(traffic.events.values()) == 5 * EVENTS
+    told = [job_id for some in traffic.notices for job_id in some]
+    # Once at its end, and once before that if it took a moment.
+    assert set(told) == {job.id for job in jobs}
+    assert len(traffic.notices) <= 10
+    assert traffic.notice_bytes <= len(told) * NOTICE_BYTES
+
+
+def test_a_batch(client: Client, stack: Stack) -> None:
+    with overheard(stack) as (traffic, listen):
+        batch = client.submit_batch([circuits.qiskit_circuit()] * 80, target="aer", shots=10)
+        batch.wait(120)
+        assert wait_until(lambda: ended(traffic, listen, 8), 30)
+    # Four for each of the two slots.
+    assert traffic.tasks[RUN_CHUNK] == 8
+    # On a machine that is too busy, some of their jobs are sent again by themselves.
+    assert sum(traffic.events.values()) == traffic.tasks.total() * EVENTS
+    told = [job_id for some in traffic.notices for job_id in some]
+    assert set(told) == set(batch.job_ids)
+    assert traffic.notice_bytes <= len(told) * NOTICE_BYTES
