@@ -93,7 +93,8 @@ def _changes(row: Lived) -> Iterator[_Change]:
     yield before, at
     claims = 0
     for status, moment in kept[1:]:
-        between = _BETWEEN.get((before, status))
+        # What nobody ever claimed was answered from the cache.
+        between = _BETWEEN.get((before, status)) if row.attempt else None
         if between is not None:
             yield between, moment
         claims += _RUNNING in (between, status)

@@ -3,6 +3,8 @@
     pending -> running     a worker claims it; attempt + 1
     pending -> canceled    by its user, before anybody claimed it
     pending -> failed      it has no attempts left, or can no longer be run
+    pending -> finished    an equal job was run before, and its results are known;
+                           as it is accepted, so that nobody ever sees it pending
     running -> finished    by the attempt that holds it
     running -> failed      by the attempt that holds it, or its lease lapsed for good
     running -> canceled    by its user
@@ -23,7 +25,9 @@ from uuid import UUID
 from qdispatch.model import ErrorKind, JobSpec, JobStatus
 
 TRANSITIONS: Final[Mapping[JobStatus, frozenset[JobStatus]]] = {
-    JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELED, JobStatus.FAILED}),
+    JobStatus.PENDING: frozenset(
+        {JobStatus.RUNNING, JobStatus.CANCELED, JobStatus.FAILED, JobStatus.FINISHED}
+    ),
     JobStatus.RUNNING: frozenset(
         {JobStatus.FINISHED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.PENDING}
     ),
@@ -80,6 +84,8 @@ class Finished:
     simulating_s: float
     peak_memory_bytes: int
     method_reason: str = ""
+    fingerprint: str = ""
+    """Of what has run it; see `tasks.fingerprint`."""
 
 
 @dataclass(frozen=True, kw_only=True)

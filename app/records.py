@@ -66,6 +66,7 @@ def spec_of(row: JobRow) -> JobSpec:
         time_limit_s=float(row.time_limit_s),
         tags=tuple(row.tags),
         parameters=tuple(row.parameters),
+        cache=row.use_cache,
     )
 
 
@@ -103,6 +104,7 @@ def info_of(row: JobRow) -> JobInfo:
         n_points=row.n_points,
         points_done=row.points_done,
         events=events_of(row),
+        cached_from="" if row.cached_from is None else str(row.cached_from),
     )
 
 

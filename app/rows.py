@@ -60,6 +60,13 @@ HAS_RESULTS = "result_bytes > 0"
 IN_BATCH = "batch_id IS NOT NULL"
 IN_CHUNK = f"chunk_id IS NOT NULL AND {ACTIVE}"
 
+#: Larger results, in bytes, are not kept for equal jobs: to copy them takes long. A state
+#: vector of 22 qubits is a little more than 64 MiB.
+MAX_ENTRY_BYTES: Final = 65 * 2**20
+# Only what has finished has results. The status is not named: SQLite, which counts
+# nothing beforehand, would take an index of all jobs that have it for better.
+ENTRY = f"cache_key IS NOT NULL AND result_bytes BETWEEN 1 AND {MAX_ENTRY_BYTES}"
+
 
 class JobRow(SQLModel, table=True):
     """One job."""
@@ -98,6 +105,15 @@ class JobRow(SQLModel, table=True):
             "batch_index",
             postgresql_where=sa.text(IN_BATCH),
             sqlite_where=sa.text(IN_BATCH),
+        ),
+        # The whole cache is in it: its entries, their age and their size.
+        sa.Index(
+            "job_cache_idx",
+            "cache_key",
+            "id",
+            "result_bytes",
+            postgresql_where=sa.text(ENTRY),
+            sqlite_where=sa.text(ENTRY),
         ),
         sa.Index(
             "job_chunk_idx",
@@ -158,6 +174,13 @@ class JobRow(SQLModel, table=True):
     #: Every change of its status: see `app.events`.
     life: str = Field(default="", sa_type=sa.Text, sa_column_kwargs={"server_default": ""})
     method_reason: str = Field(default="", sa_type=sa.Text, sa_column_kwargs={"server_default": ""})
+    use_cache: bool = Field(default=True, sa_column_kwargs={"server_default": sa.true()})
+    #: What it has in common with equal jobs; see `app.cache`.
+    cache_key: bytes | None = None
+    #: Of what has run it; see `tasks.fingerprint`.
+    fingerprint: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    #: The job that its results were copied from.
+    cached_from: UUID | None = None
 
 
 class _Plain(SimpleNamespace):
@@ -232,6 +255,8 @@ class WorkerRow(SQLModel, table=True):
     target: str
     concurrency: int
     seen_at: datetime = Field(sa_type=UtcDateTime)
+    #: Of what it runs jobs with; empty until it is known.
+    fingerprint: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class TargetRow(SQLModel, table=True):

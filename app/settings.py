@@ -90,6 +90,12 @@ class HistorySettings(_Section):
     max_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(0)
 
 
+class CacheSettings(_Section):
+    """Finished jobs that answer equal ones; 0 turns it off."""
+
+    max_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(2**30)
+
+
 class PageSettings(_Section):
     """The page to look at jobs."""
 
@@ -141,6 +147,7 @@ class TargetSettings(_Section):
     max_time_limit_s: PositiveFloat = 1500.0
     program_formats: tuple[ProgramFormat, ...] = tuple(ProgramFormat)
     result_types: tuple[ResultType, ...] = tuple(ResultType)
+    cache: bool = True
 
     @model_validator(mode="after")
     def _limits_agree(self) -> Self:
@@ -169,6 +176,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     jobs: JobSettings = JobSettings()
     history: HistorySettings = HistorySettings()
+    cache: CacheSettings = CacheSettings()
     machine: MachineSettings = MachineSettings()
     page: PageSettings = PageSettings()
     targets: Annotated[dict[str, TargetSettings], Field(min_length=1)]

@@ -30,6 +30,7 @@ from app.rows import (
     JobRow,
     WorkerRow,
 )
+from app.store_cache import CacheStatements
 from app.store_chunks import ChunkStatements
 from app.store_history import HistoryStatements
 from app.store_insert import INSERT_JOBS, INSERT_NEW_JOBS, as_json
@@ -159,6 +160,7 @@ class Transaction(LifeStatements):
         targets: Those about the states of targets.
         chunks: Those about jobs that one message carries.
         history: Those about jobs that have ended.
+        cache: Those about jobs that answer equal ones.
         lists: Those about lists of jobs, and batches.
     """
 
@@ -168,6 +170,7 @@ class Transaction(LifeStatements):
         self.targets = TargetStatements(connection)
         self.chunks = ChunkStatements(connection)
         self.history = HistoryStatements(connection)
+        self.cache = CacheStatements(connection)
         self.lists = ListStatements(connection)
 
     # -- submission

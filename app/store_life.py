@@ -92,6 +92,7 @@ class LifeStatements:
             method=outcome.method,
             method_reason=outcome.method_reason,
             simulator_version=outcome.simulator_version,
+            fingerprint=outcome.fingerprint,
             parsing_s=outcome.parsing_s,
             simulating_s=outcome.simulating_s,
             saving_s=saving_s,

@@ -174,6 +174,8 @@ class ListStatements:
         rows = self._connection.execute(
             sa.select(*_LOAD, JOB.c.started_at, JOB.c.finish_time)
             .where(JOB.c.target == target, JOB.c.status == JobStatus.FINISHED)
+            # Those that were answered from the cache never ran.
+            .where(JOB.c.started_at.is_not(None))
             .order_by(JOB.c.id.desc())
             .limit(limit)
         )

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from app.cache import ResultCache
 from app.chunks import cut_into_chunks
 from app.events import line
 from app.ids import new_id
@@ -81,6 +82,7 @@ class Submission:
         self._programs = programs
         self._dispatcher = dispatcher
         self._clock = clock
+        self._cache = ResultCache(settings, clock)
 
     # -- jobs by themselves
 
@@ -145,10 +147,13 @@ class Submission:
                 for each in drafts
                 if states.get(each.row.target) is not TargetState.DRAINED
             ]
+            accepted = self._cache.answer(tx, accepted, states)
             inserted = tx.insert_jobs(accepted, points) if accepted else set()
+            self._cache.copy(tx, [row for row in accepted if row.id in inserted])
             left = [each for each in drafts if each.row.id not in inserted]
             existing = tx.by_request({each.order.key for each in left}) if left else {}
-        kept = {each.place: each.row for each in drafts if each.row.id in inserted}
+        rows = {row.id: row for row in accepted}
+        kept = {each.place: rows[each.row.id] for each in drafts if each.row.id in inserted}
         self._send(kept.values(), states)
         return kept | (self._settle(left, existing, states) if left else {})
 
@@ -203,8 +208,12 @@ class Submission:
         with self._store.write(long=True) as tx:
             states = self._states(tx)
             drained = any(states.get(each) is TargetState.DRAINED for each in targets)
-            chunks = cut_into_chunks(rows, self._slots(tx))
+            rows = self._cache.answer(tx, rows, states)
+            to_run = [row for row in rows if not row.status.is_final]
+            chunks = cut_into_chunks(to_run, self._slots(tx))
             inserted = not drained and tx.insert_batch(batch, rows, points)
+            if inserted:
+                self._cache.copy(tx, rows)
         if inserted:
             self._send_chunks(chunks, states)
             self._send([row for row in rows if row.chunk_id is None], states)
@@ -288,8 +297,10 @@ class Submission:
 
     def _send(self, rows: Iterable[JobRow], states: Mapping[str, TargetState]) -> None:
         for row in rows:
+            if row.status.is_final:
+                self._programs.delete(row.id)
             # Jobs of a paused target are for the sweep, after the pause.
-            if states.get(row.target) is not TargetState.PAUSED:
+            elif states.get(row.target) is not TargetState.PAUSED:
                 text = label(row.target, row.n_qubits, row.shots)
                 self._dispatcher.send(Dispatch(job_id=row.id, target=row.target, label=text))
 
@@ -318,6 +329,8 @@ class Submission:
                 "tags": list(spec.tags),
                 "parameters": list(spec.parameters),
                 "n_points": len(spec.parameter_values),
+                "use_cache": spec.cache,
+                "cache_key": self._cache.key(spec, target, owner),
                 "life": line(JobStatus.PENDING, now),
             }
         )

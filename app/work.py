@@ -241,11 +241,24 @@ class WorkService:
             row = tx.job(job_id)
         return None if row is None else row.status
 
-    def report(self, name: str, target: str, concurrency: int) -> None:
-        """Notes that a worker is there."""
+    def report(self, name: str, target: str, concurrency: int, fingerprint: str = "") -> None:
+        """Notes that a worker is there.
+
+        Args:
+            name: Of the worker.
+            target: Whose jobs it runs.
+            concurrency: How many at once.
+            fingerprint: Of what it runs them with; empty if that is not known yet.
+        """
         with self._store.write() as tx:
             tx.see_worker(
-                WorkerRow(name=name, target=target, concurrency=concurrency, seen_at=self._clock())
+                WorkerRow(
+                    name=name,
+                    target=target,
+                    concurrency=concurrency,
+                    seen_at=self._clock(),
+                    fingerprint=fingerprint,
+                )
             )
 
     def leave(self, name: str) -> None:

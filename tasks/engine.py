@@ -144,9 +144,13 @@ class Engine:
         wake: A file descriptor that ends a wait when it gets readable; what
             can be read from it is read.
         memory_limit_bytes: What one job may take.
+
+    Attributes:
+        fingerprint: Of what the engine runs jobs with; empty until the first one is there.
     """
 
     def __init__(self, address: Path, wake: int, *, memory_limit_bytes: float = inf) -> None:
+        self.fingerprint = ""
         self._address = address
         self._wake = wake
         self._memory_limit_bytes = memory_limit_bytes
@@ -218,7 +222,7 @@ class Engine:
         if self._pipe in ready:
             # Before its end: what it sent is an answer, even if it died then.
             try:
-                return _read_answer(self._pipe)
+                return _read_answer(self._pipe, self.fingerprint)
             except (EOFError, OSError):
                 return self._read_exit()
         if self._wake in ready:
@@ -284,11 +288,13 @@ class Engine:
                 with theirs:
                     socket.send_fds(control, [SPAWN], [theirs.fileno()])
                 waiting = _Waiting(_START_S, patience)
-                self._pid = self._heard(control, "spawned", waiting)["spawned"]
+                told = self._heard(control, "spawned", waiting)
+                self._pid = told["spawned"]
                 self._process = os.pidfd_open(self._pid)
             except OSError as error:
                 raise EngineError("the fork server went away") from error
             undo.pop_all()
+        self.fingerprint = told["fingerprint"]
         self._data = Connection(ours.detach())
 
     def _read_exit(self) -> Exited:
@@ -312,7 +318,7 @@ class Engine:
 
     def _heard(
         self, control: socket.socket, word: str, waiting: _Waiting, *, pid: int | None = None
-    ) -> dict[str, int]:
+    ) -> dict[str, Any]:
         """The fork server's next message of a kind; what it tells of earlier engines is skipped.
 
         Raises:
@@ -326,7 +332,7 @@ class Engine:
             message = control.recv(MESSAGE_BYTES)
             if not message:
                 raise ConnectionResetError
-            told: dict[str, int] = json.loads(message)
+            told: dict[str, Any] = json.loads(message)
             if word in told and pid in (None, told[word]):
                 return told
 
@@ -344,7 +350,7 @@ class Engine:
             self._control = None
 
 
-def _read_answer(pipe: Connection) -> Finished | Failed | Progress:
+def _read_answer(pipe: Connection, fingerprint: str) -> Finished | Failed | Progress:
     header: dict[str, Any] = json.loads(pipe.recv_bytes())
     if "progress" in header:
         return Progress(points_done=header["progress"])
@@ -371,6 +377,7 @@ def _read_answer(pipe: Connection) -> Finished | Failed | Progress:
         results=tuple(results),
         method=header["method"],
         method_reason=header["method_reason"],
+        fingerprint=fingerprint,
         parsing_s=header["parsing_s"],
         simulating_s=header["simulating_s"],
         **known,

@@ -7,7 +7,8 @@ with its slot's connection, and all die with the worker's main process, whose
 end of the standard input it watches.
 
     slot -> fork server   "spawn", with one end of a socket pair
-    fork server -> slot   {"spawned": PID}; {"exited": PID, "signal": N, "code": N}
+    fork server -> slot   {"spawned": PID, "fingerprint": TEXT};
+                          {"exited": PID, "signal": N, "code": N}
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import NoReturn
 
 from app.lifeline import die_with_parent
 from tasks import simulators
+from tasks.fingerprint import fingerprint
 from tasks.parse import warm_up as warm_up_parser
 from tasks.pipe import MESSAGE_BYTES, SPAWN, Limits
 from tasks.simulate import serve
@@ -57,6 +59,7 @@ class ForkServer:
         self._listener = listener
         self._simulator = simulator
         self._limits = limits
+        self._fingerprint = fingerprint(simulator, limits)
         self._selector = selectors.DefaultSelector()
         self._slots: dict[int, _Slot] = {}
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -109,7 +112,7 @@ class ForkServer:
             self._become_engine(data, fork_server)
         os.close(data)
         slot.engine = pid
-        self._tell(slot, {"spawned": pid})
+        self._tell(slot, {"spawned": pid, "fingerprint": self._fingerprint})
 
     def _become_engine(self, data: int, fork_server: int) -> NoReturn:
         code = 1
@@ -147,14 +150,14 @@ class ForkServer:
             for slot in self._slots.values():
                 if slot.engine == pid:
                     slot.engine = None
-                    exited = {
+                    exited: dict[str, int | str] = {
                         "exited": pid,
                         "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
                         "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
                     }
                     self._tell(slot, exited)
 
-    def _tell(self, slot: _Slot, message: dict[str, int]) -> None:
+    def _tell(self, slot: _Slot, message: dict[str, int | str]) -> None:
         try:
             slot.control.send(json.dumps(message).encode())
         except (BrokenPipeError, ConnectionResetError):

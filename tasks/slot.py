@@ -157,12 +157,13 @@ class Slot:
         self._look(signum, frame)
 
     def _attend(self) -> None:
-        reported_at = -REPORT_S
+        reported_at, reported = -REPORT_S, ""
         while not self._closed.is_set():
             self._warm_up()
-            if time.monotonic() - reported_at >= REPORT_S:
-                reported_at = time.monotonic()
-                self._report()
+            known = self._engine.fingerprint
+            if known != reported or time.monotonic() - reported_at >= REPORT_S:
+                reported_at, reported = time.monotonic(), known
+                self._report(known)
             self._ended_job.wait(REPORT_S)
             self._ended_job.clear()
 
@@ -177,10 +178,10 @@ class Slot:
         except EngineError as error:
             _log.warning("no engine yet: %s", error)
 
-    def _report(self) -> None:
+    def _report(self, fingerprint: str) -> None:
         plan = self._plan
         try:
-            self._work.report(plan.worker, plan.target, plan.concurrency)
+            self._work.report(plan.worker, plan.target, plan.concurrency, fingerprint)
         except QDispatchError as error:
             _log.warning("cannot report: %s", error)
         except Exception:  # noqa: BLE001 - a defect; engines are still to be kept warm

@@ -2,7 +2,8 @@
 
 It sends what was committed and not sent, takes jobs from workers that are not
 heard of any more, and removes program files without a job. It also deletes
-the jobs that the settings let the history forget.
+the jobs that the settings let the history forget, and keeps the result cache
+within its limit.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 
 from celery import Celery
 
+from app.cache import CacheUpkeep
 from app.database import START_PATIENCE_S, open_store
 from app.history import History
 from app.logs import set_up_logging
@@ -30,8 +32,8 @@ from tasks.dispatch import BackgroundDispatcher, BrokerQueues
 
 _log = logging.getLogger(__name__)
 
-# How often files without a job, Celery's old records, and what the history may
-# forget, are looked for, in seconds.
+# How often files without a job, Celery's old records, and what the history and the
+# cache may forget, are looked for, in seconds.
 _TIDY_S: Final = 60.0
 _CLOSE_S: Final = 3.0
 
@@ -42,6 +44,7 @@ class Sweep:
     Args:
         upkeep: What is to be done.
         history: What is trimmed.
+        cache: What is kept within its limit.
         interval_s: How long to wait in between, in seconds.
         clean_results: Removes Celery's expired records.
     """
@@ -50,12 +53,14 @@ class Sweep:
         self,
         upkeep: Upkeep,
         history: History,
+        cache: CacheUpkeep,
         *,
         interval_s: float,
         clean_results: Callable[[], None],
     ) -> None:
         self._upkeep = upkeep
         self._history = history
+        self._cache = cache
         self._interval_s = interval_s
         self._clean_results = clean_results
         self._stop = Event()
@@ -78,6 +83,7 @@ class Sweep:
                 self._try("program files without a job: %d", self._upkeep.tidy)
                 self._try("workers that were lost: %d", self._upkeep.forget_workers)
                 self._clean_results()
+                self._try("given up by the cache: %d", self._cache.evict)
             # As long as there is something to delete there may be more.
             if slow or trimmed:
                 trimmed = self._try("deleted from the history: %d", self._history.trim)
@@ -123,6 +129,7 @@ def _run(settings: Settings) -> None:
     sweep = Sweep(
         upkeep,
         History(settings=settings.history, store=store, clock=utc_now),
+        CacheUpkeep(settings.cache.max_bytes, store),
         interval_s=settings.jobs.sweep_interval_s,
         clean_results=clean_results,
     )

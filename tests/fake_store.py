@@ -16,6 +16,7 @@ from app.rows import BatchRow, JobRow, WorkerRow
 from app.store import label
 from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
+from tests.fake_cache import FakeCacheStatements
 from tests.fake_chunks import FakeChunkStatements
 from tests.fake_lists import FakeListStatements
 from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements, Tables
@@ -52,6 +53,7 @@ class FakeTransaction:
         self.chunks = FakeChunkStatements(self, tables)
         self.history = FakeHistoryStatements(tables)
         self.lists = FakeListStatements(tables)
+        self.cache = FakeCacheStatements(tables)
 
     # -- submission
 
@@ -156,6 +158,7 @@ class FakeTransaction:
             method=outcome.method,
             method_reason=outcome.method_reason,
             simulator_version=outcome.simulator_version,
+            fingerprint=outcome.fingerprint,
             parsing_s=outcome.parsing_s,
             simulating_s=outcome.simulating_s,
             saving_s=saving_s,

@@ -107,6 +107,8 @@ class Installation:
                 (str(install_stub(self.folder / "site")), os.environ.get("PYTHONPATH", ""))
             ),
             "TMPDIR": str(self.temporary),
+            # What is answered from the cache puts nothing to the test.
+            "QDISPATCH_CACHE__MAX_BYTES": "0",
         }
         self.stack.environment.pop("GRPC_ENABLE_FORK_SUPPORT", None)
         if self.services is not None:

@@ -12,6 +12,7 @@ from qdispatch.errors import JobFailedError
 from qdispatch.model import ErrorKind, JobStatus
 from tests.e2e import circuits
 from tests.e2e.stack import TARGETS, Stack
+from tests.waiting import wait_until
 
 FRAMEWORKS: dict[str, Callable[[], object]] = {
     "qiskit": circuits.qiskit_circuit,
@@ -71,6 +72,8 @@ def all_types(client: Client, target: str, shots: int, seed: int | None = 5) -> 
         seed=seed,
         result_types=types,
         observables=["IIZ", {"IXI": 2.0, "ZII": 1.0}, [("Z", [1], 1.0)]],
+        # Each is to be run.
+        cache=False,
     )
     return job.result(timeout_s=60)
 
@@ -90,6 +93,19 @@ def test_several_types_from_one_job(client: Client, target: str) -> None:
         sampled.expval, (-1.0, 3.0, 0.0), sampled.standard_errors, strict=True
     ):
         assert abs(value - expected) <= 5 * error + 1e-6
+
+
+def test_an_equal_job_is_answered_with_the_results_of_the_first(client: Client) -> None:
+    def run() -> JobResult:
+        job = client.submit(circuits.qiskit_circuit(), target="aer", shots=400, seed=12)
+        return job.result(timeout_s=60)
+
+    first = run()
+    # A worker that has just been started tells within moments what it runs.
+    assert wait_until(lambda: run().is_cached, 20)
+    again = run()
+    assert again.counts == first.counts
+    assert (again.info.attempt, again.info.worker) == (0, "")
 
 
 @pytest.mark.parametrize("target", TARGETS)

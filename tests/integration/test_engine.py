@@ -195,6 +195,7 @@ def test_a_plug_in_that_a_wheel_adds_runs_jobs(engine: Engine) -> None:
     assert isinstance(outcome, Finished)
     assert (outcome.method, outcome.simulator_version) == ("stub", "stub 1.0")
     assert outcome.method_reason == "there is no other"
+    assert outcome.fingerprint == engine.fingerprint != ""
     assert outcome.parsing_s > 0
     assert outcome.simulating_s > 0
     assert outcome.peak_memory_bytes > 2**20

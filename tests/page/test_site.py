@@ -230,6 +230,16 @@ def test_results_that_are_too_large_are_not_loaded(
     assert "<h2>Counts" not in text
 
 
+def test_a_job_that_was_answered_says_by_which(served: Served, world: World) -> None:
+    world.work.report("aer@host", "aer", 1, "fingerprint")
+    first = world.running(seed=7)
+    world.work.finish(first, finished(fingerprint="fingerprint"))
+    text = served.get(f"/jobs/{world.submit(seed=7)}").text
+    assert "from the cache" in text
+    assert f'href="/jobs/{first.job_id}"' in text
+    assert "Counts" in text
+
+
 # -- targets and batches
 
 

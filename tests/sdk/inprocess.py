@@ -30,6 +30,7 @@ from app.work import WorkService
 from qdispatch.client import Client
 from rpc.server import Server
 from tasks.engine import Engine, Patience
+from tasks.fingerprint import fingerprint
 from tasks.parse import warm_up
 from tasks.pipe import Limits
 from tasks.run import JobRunner
@@ -54,6 +55,7 @@ class ThreadEngine(Engine):
         self._pid = os.getpid()
         self._process = os.pidfd_open(self._pid)
         simulator = load(self._target.simulator)
+        self.fingerprint = fingerprint(simulator, self._limits)
 
         def run() -> None:
             # Whoever does not wait for an answer has closed the other end.
@@ -136,9 +138,11 @@ class Worker:
 
     def _run(self) -> None:
         warm_up()
-        runner = JobRunner(
-            work=self._work, engine=self._engine, worker=f"{self._name}@here", stop=self
-        )
+        worker = f"{self._name}@here"
+        runner = JobRunner(work=self._work, engine=self._engine, worker=worker, stop=self)
+        # As a slot does.
+        self._engine.start()
+        self._work.report(worker, self._name, 1, self._engine.fingerprint)
         while (job_id := self._queue.get()) is not None:
             runner.run(job_id)
             self._changed([job_id])

@@ -62,6 +62,7 @@ specs = st.builds(
     extra=text,
     time_limit_s=st.none() | finite,
     tags=st.lists(text, max_size=3).map(tuple),
+    cache=st.booleans(),
     parameters=st.just(("a", "b")),
     parameter_values=st.lists(st.tuples(finite, finite), max_size=3).map(tuple),
 )
@@ -112,6 +113,7 @@ infos = st.builds(
     error=st.none() | st.builds(JobError, kind=text, message=text),
     method=text,
     method_reason=text,
+    cached_from=text,
     simulator_version=text,
     timings=st.builds(Timings, queued_s=st.none() | finite, saving_s=st.none() | finite),
     peak_memory_bytes=st.integers(0, 2**64 - 1),

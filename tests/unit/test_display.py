@@ -22,6 +22,7 @@ from qdispatch.model import (
     ProgramFormat,
     ResultType,
     TargetInfo,
+    Timings,
 )
 from qdispatch.targets import TargetList
 from qdispatch.updates import BatchEvent, BatchInfo, BatchUpdate, Estimate, JobUpdate, Outlook
@@ -39,6 +40,9 @@ SWEEP = samples.info(
 )
 FAILED = samples.info(
     status=JobStatus.FAILED, error=JobError(kind="out_of_memory", message="needs <b>4 GiB</b>")
+)
+ANSWERED = samples.info(
+    attempt=0, cached_from="01a1fa06-0000-7000-8000-000000000001", timings=Timings()
 )
 BATCH = BatchInfo(
     id=samples.JOB_ID,
@@ -80,6 +84,7 @@ def drawn(view: RenderableType, encoding: str = "utf-8") -> str:
 
 VIEWS: dict[str, Callable[[], RenderableType]] = {
     "job": lambda: terminal.job_view(FAILED),
+    "answered job": lambda: terminal.job_view(ANSWERED),
     "result": lambda: terminal.result_view(samples.everything()),
     "sweep": lambda: terminal.result_view(samples.sweep(n_points=40)),
     "many outcomes": lambda: terminal.result_view(samples.many_outcomes(100, 1000)),
@@ -212,6 +217,7 @@ class _Balance(HTMLParser):
 
 PAGES = {
     "job": (lambda: html.job_html(FAILED), "needs <b>4 GiB</b>"),
+    "answered job": (lambda: html.job_html(ANSWERED), f"the equal job {ANSWERED.cached_from}"),
     "batch": (lambda: html.batch_html(BATCH), "198 of 500 done"),
     "result": (lambda: samples.everything()._repr_html_(), "counts of 1,000 shots"),
     "sweep": (lambda: html.result_html(samples.sweep(n_points=40)), "20 more points"),

@@ -40,6 +40,9 @@ class ScriptedUpkeep:
     def trim(self) -> int:
         return self._step("trim")
 
+    def evict(self) -> int:
+        return self._step("evict")
+
 
 @pytest.fixture
 def upkeep() -> ScriptedUpkeep:
@@ -50,6 +53,7 @@ def sweep_until(upkeep: ScriptedUpkeep, rounds: int) -> Sweep:
     """A sweep that is stopped in its n-th round."""
     act = upkeep.act
     sweep = Sweep(
+        upkeep,  # type: ignore[arg-type]
         upkeep,  # type: ignore[arg-type]
         upkeep,  # type: ignore[arg-type]
         interval_s=1e-9,
@@ -67,14 +71,14 @@ def sweep_until(upkeep: ScriptedUpkeep, rounds: int) -> Sweep:
 
 def test_a_round_recovers_before_it_sends(upkeep: ScriptedUpkeep) -> None:
     sweep_until(upkeep, 1).run()
-    steps = ["recover", "resend", "resend_lost", "tidy", "forget_workers", "clean", "trim"]
+    steps = ["recover", "resend", "resend_lost", "tidy", "forget_workers", "clean", "evict", "trim"]
     assert upkeep.calls == steps
 
 
 def test_it_goes_on_and_tidies_less_often(upkeep: ScriptedUpkeep) -> None:
     sweep_until(upkeep, 5).run()
     assert upkeep.calls.count("recover") == upkeep.calls.count("resend") == 5
-    for slow in ("tidy", "forget_workers", "clean", "trim"):
+    for slow in ("tidy", "forget_workers", "clean", "evict", "trim"):
         assert upkeep.calls.count(slow) == 1
 
 

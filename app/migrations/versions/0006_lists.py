@@ -6,7 +6,7 @@ Only adds: processes of the version before go on working beside it.
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

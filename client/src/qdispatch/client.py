@@ -84,7 +84,7 @@ class Client:
                 job. Made anew if not given.
             **options: ``target``, ``shots``, ``seed``, ``result_types``,
                 ``observables``, ``parameters``, ``args``, ``kwargs``,
-                ``extra``, ``time_limit_s`` and ``tags``; see `SubmitOptions`.
+                ``extra``, ``time_limit_s``, ``tags`` and ``cache``; see `SubmitOptions`.
 
         Returns:
             The job.

@@ -100,6 +100,7 @@ def encode_spec(spec: JobSpec) -> pb.JobSpec:
         tags=spec.tags,
         parameters=spec.parameters,
         parameter_values=chain.from_iterable(spec.parameter_values),
+        no_cache=not spec.cache,
     )
     if spec.submission_date is not None:
         message.submission_date.CopyFrom(encode_time(spec.submission_date))
@@ -141,6 +142,7 @@ def decode_spec(message: pb.JobSpec) -> JobSpec:
         tags=tuple(message.tags),
         parameters=tuple(message.parameters),
         parameter_values=_decode_points(message),
+        cache=not message.no_cache,
     )
 
 
@@ -206,6 +208,7 @@ def encode_job(info: JobInfo) -> pb.Job:
         n_points=info.n_points,
         points_done=info.points_done,
         events=[encode_event(each) for each in info.events],
+        cached_from=info.cached_from,
     )
     if info.started_at is not None:
         message.started_at.CopyFrom(encode_time(info.started_at))
@@ -256,6 +259,7 @@ def decode_job(message: pb.Job) -> JobInfo:
         n_points=message.n_points,
         points_done=message.points_done,
         events=tuple(decode_event(each) for each in message.events),
+        cached_from=message.cached_from,
     )
 
 

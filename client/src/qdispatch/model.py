@@ -185,6 +185,9 @@ class JobSpec:
     """Makes the job a sweep: the program's ``input`` variables, each once."""
     parameter_values: tuple[tuple[float, ...], ...] = ()
     """Of each point of the sweep, the value of each parameter."""
+    cache: bool = True
+    """Whether results of an equal job of the past will do, and those of this one
+    for equal jobs to come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,6 +307,9 @@ class JobInfo:
     """How many points of its sweep are done, as last heard of."""
     events: tuple[JobEvent, ...] = ()
     """Every change of its status so far."""
+    cached_from: str = ""
+    """The equal job whose results it was given, instead of being run; empty if it
+    was run. That one may be deleted by now."""
     results: tuple[Result, ...] = ()
     """Only when asked for, and only of a finished job."""
 

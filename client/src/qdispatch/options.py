@@ -47,3 +47,7 @@ class SubmitOptions(TypedDict, total=False):
     """Wall time that the run may take, in seconds."""
     tags: Iterable[str]
     """Free words to find the job by."""
+    cache: bool
+    """Whether the results of an equal job of the past will do (exact, or with
+    the same seed), and those of this one for equal jobs to come. If not given:
+    yes, where the service has its cache on."""

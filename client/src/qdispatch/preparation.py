@@ -57,6 +57,7 @@ def prepare(circuit: object, **options: Unpack[SubmitOptions]) -> JobSpec:
         extra=extra if isinstance(extra, str) else json.dumps(extra),
         time_limit_s=options.get("time_limit_s"),
         tags=_tags(options.get("tags", ())),
+        cache=options.get("cache", True),
         parameters=form.parameters,
         parameter_values=points_of(parameters, form),
     )

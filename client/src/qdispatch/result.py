@@ -117,6 +117,11 @@ class JobResult(Sequence[PointResult]):
     info: JobInfo
 
     @property
+    def is_cached(self) -> bool:
+        """Whether they are those of an equal job that was run before."""
+        return bool(self.info.cached_from)
+
+    @property
     def parameters(self) -> Mapping[str, tuple[float, ...]]:
         """The program's ``input`` variables -> their value at each point."""
         spec = self.info.spec

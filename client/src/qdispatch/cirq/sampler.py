@@ -34,6 +34,8 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
             JSON text.
         time_limit_s: Wall time that one job may take, in seconds.
         tags: Free words to find the jobs by.
+        cache: Whether results of an equal job of the past will do; such are only
+            those of jobs with the same seed.
 
     Attributes:
         client: The connection.
@@ -49,6 +51,7 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
         extra: Mapping[str, object] | str = "",
         time_limit_s: float | None = None,
         tags: Iterable[str] = (),
+        cache: bool = True,
     ) -> None:
         if client is not None and address is not None:
             raise ValueError("give a client or an address, not both")
@@ -60,6 +63,7 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
             extra=extra if isinstance(extra, str) else json.dumps(extra),
             time_limit_s=time_limit_s,
             tags=tuple(tags),
+            cache=cache,
         )
 
     def run_sweep(self, program: Any, params: Any, repetitions: int = 1) -> list[Any]:

@@ -30,6 +30,7 @@ class Submitter:
         extra: JSON text.
         time_limit_s: In seconds.
         tags: Free words.
+        cache: Whether results of equal jobs will do.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Submitter:
         extra: str,
         time_limit_s: float | None,
         tags: tuple[str, ...],
+        cache: bool,
     ) -> None:
         self._client = client
         self._target = target
@@ -48,6 +50,7 @@ class Submitter:
         self._extra = extra
         self._time_limit_s = time_limit_s
         self._tags = tags
+        self._cache = cache
 
     def specs(
         self, points: Points, kind: ResultType, shots: int, observables: Sequence[Any] = ()
@@ -71,6 +74,7 @@ class Submitter:
                 extra=self._extra,
                 time_limit_s=self._time_limit_s,
                 tags=self._tags,
+                cache=self._cache,
                 parameters=form.parameters,
                 parameter_values=points.values,
             )

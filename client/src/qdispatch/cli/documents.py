@@ -42,6 +42,7 @@ def job_document(info: JobInfo) -> Document:
         "points_done": info.points_done,
         "tags": list(spec.tags),
         "time_limit_s": spec.time_limit_s,
+        "cached_from": info.cached_from or None,
         "batch_id": info.batch_id or None,
         "batch_index": info.batch_index if info.batch_id else None,
         "created_at": _moment(info.created_at),

@@ -101,6 +101,12 @@ TimeLimit = Annotated[
 Extra = Annotated[
     str, typer.Option(metavar="JSON", help="Options of the simulator, as a JSON object.")
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache", help="Run it, though an equal job was run before; and keep nothing of it."
+    ),
+]
 Qubits = Annotated[
     int | None,
     typer.Option(
@@ -126,6 +132,7 @@ def wishes(
     tags: list[str] | None,
     time_limit: float | None,
     extra: str,
+    no_cache: bool,
 ) -> dict[str, Any]:
     """The options of a submission, as `Client.submit` takes them.
 
@@ -144,4 +151,5 @@ def wishes(
         "tags": tuple(tags or ()),
         "time_limit_s": time_limit,
         "extra": extra,
+        "cache": not no_cache,
     }

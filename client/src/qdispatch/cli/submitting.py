@@ -45,6 +45,7 @@ def submit(
     tag: given.Tags = None,
     time_limit: given.TimeLimit = None,
     extra: given.Extra = "",
+    no_cache: given.NoCache = False,
     qubits: given.Qubits = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait, and show the results.")] = False,
     timeout: given.Timeout = None,
@@ -67,6 +68,7 @@ def submit(
             tags=tag,
             time_limit=time_limit,
             extra=extra,
+            no_cache=no_cache,
         )
         source = load(file, n_qubits=qubits)
         job = Job(opened.client, opened.client.create_job(prepared(opened, source, options)))
@@ -166,6 +168,7 @@ def batch(
     tag: given.Tags = None,
     time_limit: given.TimeLimit = None,
     extra: given.Extra = "",
+    no_cache: given.NoCache = False,
     qubits: given.Qubits = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Submit, and do not wait.")] = False,
     timeout: given.Timeout = None,
@@ -190,6 +193,7 @@ def batch(
             tags=tag,
             time_limit=time_limit,
             extra=extra,
+            no_cache=no_cache,
         )
         sources = load_all(files, n_qubits=qubits)
         if not sources:

@@ -60,6 +60,8 @@ def job_html(info: JobInfo) -> str:
         rows.append(("method", escape(words.method(info))))
     if info.batch_id:
         rows.insert(1, ("batch", _mono(info.batch_id)))
+    if info.cached_from:
+        rows.append(("results", escape(words.origin(info))))
     if info.n_points:
         rows.append(("sweep", f"{info.points_done:,} of {info.n_points:,} points done"))
     if info.timings.simulating_s is not None:

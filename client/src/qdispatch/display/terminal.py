@@ -108,6 +108,8 @@ def job_facts(
     if info.method:
         yield "method", words.method(info)
     yield "status", _status(info)
+    if info.cached_from:
+        yield "results", words.origin(info)
     yield from _expected(outlook, now)
     yield "circuit", words.circuit(info.spec)
     yield "asked for", _asked(info)

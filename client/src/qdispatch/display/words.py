@@ -120,6 +120,11 @@ def method(info: JobInfo) -> str:
     return f"{info.method}: {info.method_reason}" if info.method_reason else info.method
 
 
+def origin(info: JobInfo) -> str:
+    """Where results come from that no run of this job has made."""
+    return f"from the cache: those of the equal job {info.cached_from}"
+
+
 def observable(pauli_sum: PauliSum) -> str:
     """An observable as a formula: "0.5 ZZ - XI"; sparse terms as "Z0 Z3"."""
     first, *others = (_term(each) for each in pauli_sum.terms)

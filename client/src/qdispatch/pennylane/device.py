@@ -46,6 +46,8 @@ class QDispatchDevice(Device):  # type: ignore[misc]
         time_limit_s: What one job may take on the service, in seconds.
         extra: Simulator options, a JSON object as text.
         tags: Free words to find the jobs by.
+        cache: Whether results of an equal job of the past will do: exact, or with
+            the same seed.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class QDispatchDevice(Device):  # type: ignore[misc]
         time_limit_s: float | None = None,
         extra: str = "",
         tags: Sequence[str] = (),
+        cache: bool = True,
     ) -> None:
         super().__init__(wires=wires, shots=shots)
         self._address = address
@@ -69,6 +72,7 @@ class QDispatchDevice(Device):  # type: ignore[misc]
         self._timeout_s = timeout_s
         self._options = {
             "target": target, "time_limit_s": time_limit_s, "extra": extra, "tags": tuple(tags),
+            "cache": cache,
         }  # fmt: skip
 
     @property

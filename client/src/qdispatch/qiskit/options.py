@@ -38,6 +38,8 @@ class PrimitiveOptions:
     """Wall time of one job, in seconds; None means the target's."""
     tags: tuple[str, ...] = ()
     """Free words to find the jobs by."""
+    cache: bool = True
+    """Whether results of an equal job of the past will do: exact, or with the same seed."""
     simulator: Unused = field(default_factory=Unused)
     """Of this, ``seed_simulator`` is used if there is no ``seed``."""
     dynamical_decoupling: Unused = field(default_factory=Unused)
@@ -83,6 +85,7 @@ class PrimitiveOptions:
         return {
             "time_limit_s": self.time_limit_s,
             "tags": tuple(self.tags),
+            "cache": self.cache,
             "extra": {"method": self.method} if self.method else "",
         }
 

@@ -76,7 +76,11 @@ def _experiments(result: JobResult) -> Iterator[Any]:
             seed=seeds.nth(info.spec.seed, index),
             data=ExperimentResultData(**_data(info, point)),
             header=header,
-            metadata={"method": info.method, "job_id": info.id},
+            metadata={
+                "method": info.method,
+                "job_id": info.id,
+                "cached_from": info.cached_from or None,
+            },
             time_taken=info.timings.simulating_s,
         )
 

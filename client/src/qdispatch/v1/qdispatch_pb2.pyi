@@ -78,7 +78,7 @@ TARGET_STATE_PAUSED: TargetState
 TARGET_STATE_DRAINED: TargetState
 
 class JobSpec(_message.Message):
-    __slots__ = ("program", "program_format", "target", "framework", "n_qubits", "depth", "submission_date", "result_types", "shots", "seed", "observables", "extra", "time_limit_s", "tags", "parameters", "parameter_values")
+    __slots__ = ("program", "program_format", "target", "framework", "n_qubits", "depth", "submission_date", "result_types", "shots", "seed", "observables", "extra", "time_limit_s", "tags", "parameters", "parameter_values", "no_cache")
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FORMAT_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +95,7 @@ class JobSpec(_message.Message):
     TAGS_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     PARAMETER_VALUES_FIELD_NUMBER: _ClassVar[int]
+    NO_CACHE_FIELD_NUMBER: _ClassVar[int]
     program: bytes
     program_format: ProgramFormat
     target: str
@@ -111,7 +112,8 @@ class JobSpec(_message.Message):
     tags: _containers.RepeatedScalarFieldContainer[str]
     parameters: _containers.RepeatedScalarFieldContainer[str]
     parameter_values: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, program: _Optional[bytes] = ..., program_format: _Optional[_Union[ProgramFormat, str]] = ..., target: _Optional[str] = ..., framework: _Optional[str] = ..., n_qubits: _Optional[int] = ..., depth: _Optional[int] = ..., submission_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., result_types: _Optional[_Iterable[_Union[ResultType, str]]] = ..., shots: _Optional[int] = ..., seed: _Optional[int] = ..., observables: _Optional[_Iterable[_Union[PauliSum, _Mapping]]] = ..., extra: _Optional[str] = ..., time_limit_s: _Optional[float] = ..., tags: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Iterable[str]] = ..., parameter_values: _Optional[_Iterable[float]] = ...) -> None: ...
+    no_cache: bool
+    def __init__(self, program: _Optional[bytes] = ..., program_format: _Optional[_Union[ProgramFormat, str]] = ..., target: _Optional[str] = ..., framework: _Optional[str] = ..., n_qubits: _Optional[int] = ..., depth: _Optional[int] = ..., submission_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., result_types: _Optional[_Iterable[_Union[ResultType, str]]] = ..., shots: _Optional[int] = ..., seed: _Optional[int] = ..., observables: _Optional[_Iterable[_Union[PauliSum, _Mapping]]] = ..., extra: _Optional[str] = ..., time_limit_s: _Optional[float] = ..., tags: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Iterable[str]] = ..., parameter_values: _Optional[_Iterable[float]] = ..., no_cache: bool = ...) -> None: ...
 
 class PauliSum(_message.Message):
     __slots__ = ("terms",)
@@ -130,7 +132,7 @@ class PauliTerm(_message.Message):
     def __init__(self, paulis: _Optional[str] = ..., qubits: _Optional[_Iterable[int]] = ..., coefficient: _Optional[float] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results", "batch_id", "batch_index", "points_done", "events", "n_points", "method_reason", "stopped_at", "faults")
+    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results", "batch_id", "batch_index", "points_done", "events", "n_points", "method_reason", "cached_from", "stopped_at", "faults")
     ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -153,6 +155,7 @@ class Job(_message.Message):
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     N_POINTS_FIELD_NUMBER: _ClassVar[int]
     METHOD_REASON_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FROM_FIELD_NUMBER: _ClassVar[int]
     STOPPED_AT_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     id: str
@@ -177,9 +180,10 @@ class Job(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[JobEvent]
     n_points: int
     method_reason: str
+    cached_from: str
     stopped_at: _timestamp_pb2.Timestamp
     faults: int
-    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., batch_id: _Optional[str] = ..., batch_index: _Optional[int] = ..., points_done: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., n_points: _Optional[int] = ..., method_reason: _Optional[str] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[int] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., batch_id: _Optional[str] = ..., batch_index: _Optional[int] = ..., points_done: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., n_points: _Optional[int] = ..., method_reason: _Optional[str] = ..., cached_from: _Optional[str] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[int] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("number", "status", "at", "attempt")
