@@ -411,13 +411,13 @@ class Transaction(LifeStatements):
         return None if found is None else str(found)
 
 
-def _active() -> sa.ColumnElement[bool]:
+def _active() -> sa.TextClause:
     # Spelled as the partial index is, without parameters, so that it is used.
-    return sa.literal_column(ACTIVE, sa.Boolean())
+    return sa.text(ACTIVE)
 
 
-def _leased() -> sa.ColumnElement[bool]:
-    return sa.literal_column(LEASED, sa.Boolean())
+def _leased() -> sa.TextClause:
+    return sa.text(LEASED)
 
 
 def label(target: str, n_qubits: int, shots: int) -> str:

@@ -184,6 +184,7 @@ def _are_held(claims: Iterable[Claim]) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def _in_chunk() -> sa.ColumnElement[bool]:
-    # Spelled as the partial index is, so that it is used.
-    return sa.literal_column(IN_CHUNK, sa.Boolean())
+def _in_chunk() -> sa.TextClause:
+    # Word for word as the partial index has it, so that it is used: of a column SQLite
+    # would be asked whether it is 1.
+    return sa.text(IN_CHUNK)

@@ -55,13 +55,13 @@ class HistoryStatements:
 
     def active(self) -> Sequence[UUID]:
         """The jobs that are not history yet."""
-        active = sa.literal_column(ACTIVE, sa.Boolean())
+        active = sa.text(ACTIVE)
         return self._connection.execute(sa.select(JOB.c.id).where(active)).scalars().all()
 
     def result_bytes(self) -> int:
         """What the results of all jobs take, as they are encoded, in bytes."""
         # Spelled as the partial index is, so that it is all that is read.
-        has_results = sa.literal_column(HAS_RESULTS, sa.Boolean())
+        has_results = sa.text(HAS_RESULTS)
         statement = sa.select(sa.func.sum(JOB.c.result_bytes)).where(has_results)
         return int(self._connection.execute(statement).scalar() or 0)
 

@@ -186,7 +186,7 @@ class ListStatements:
         since = sa.case((JOB.c.status == JobStatus.RUNNING, JOB.c.started_at))
         rows = self._connection.execute(
             sa.select(*_LOAD, JOB.c.id, since, JOB.c.points_done)
-            .where(sa.literal_column(ACTIVE, sa.Boolean()), JOB.c.target == target)
+            .where(sa.text(ACTIVE), JOB.c.target == target)
             .order_by(JOB.c.id)
             .limit(limit)
         )

@@ -78,7 +78,7 @@ class TargetStatements:
     def requeue(self, target: str | None = None) -> int:
         """Has pending jobs sent again: all, or those of one target; returns how many."""
         # Spelled as the partial index is, so that it is used.
-        active = sa.literal_column(ACTIVE, sa.Boolean())
+        active = sa.text(ACTIVE)
         statement = sa.update(JOB).where(active, JOB.c.status == JobStatus.PENDING)
         if target is not None:
             statement = statement.where(JOB.c.target == target)
