@@ -87,6 +87,23 @@ class Store:
             yield Transaction(connection)
 
     @contextmanager
+    def once(self) -> Iterator[Transaction]:
+        """As `write`, for one statement, or for some that do not need each other.
+
+        On PostgreSQL each is a transaction of its own, which is durable like any
+        other, and spares the journeys that begin and end one.
+
+        Raises:
+            UnavailableError: The database is away.
+        """
+        if self._watchdog is None:
+            with self.write() as tx:
+                yield tx
+            return
+        with _translated(), self._watched(False), self._readers.connect() as connection:
+            yield Transaction(connection)
+
+    @contextmanager
     def read(self, *, long: bool = False) -> Iterator[Transaction]:
         """Statements that only read.
 

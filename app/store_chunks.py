@@ -1,4 +1,4 @@
-"""The SQL of chunks: jobs of a batch that one message carries, claimed and ended together.
+"""The SQL of chunks: jobs of a batch that one message carries, and that are claimed together.
 
 Every change is fenced as in `app.store_life`, job by job.
 """
@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from app.events import appended, line
-from app.jobs import Claim, Failed, Finished, check_transition
-from app.rows import IN_CHUNK, JOB, RESULT, JobRow, job_row
-from app.store_life import lock_in_order, storable
+from app.events import appended
+from app.jobs import Claim, check_transition
+from app.rows import IN_CHUNK, JOB, JobRow, job_row
+from app.store_life import lock_in_order
 from app.store_targets import is_paused
 from qdispatch.model import JobStatus
 
@@ -91,89 +90,6 @@ class ChunkStatements:
         lock_in_order(self._connection, [claim.job_id for claim in claims])
         statement = sa.update(JOB).where(*_are_held(claims)).values(lease_until=lease_until)
         return set(self._connection.execute(statement.returning(JOB.c.id)).scalars())
-
-    def end(
-        self, ended: Sequence[tuple[Claim, Finished | Failed]], *, now: datetime, saving_s: float
-    ) -> bool:
-        """Running -> finished or failed, with the results; False if any is not held any more.
-
-        Then nothing of it may be committed.
-        """
-        results = [
-            {
-                "job_id": claim.job_id,
-                "result_type": each.result_type,
-                "point": each.point,
-                "value": each.value,
-            }
-            for claim, outcome in ended
-            if isinstance(outcome, Finished)
-            for each in outcome.results
-        ]
-        # Rows are locked in the order of their ids, as everywhere; results after their
-        # jobs, which might be deleted in between.
-        ordered = sorted(ended, key=lambda each: each[0].job_id)
-        values = [_end_of(claim, outcome, now, saving_s) for claim, outcome in ordered]
-        if self._connection.execute(_END, values).rowcount != len(values):
-            return False
-        if results:
-            self._connection.execute(sa.insert(RESULT), results)
-        return True
-
-
-_END: Final = (
-    sa.update(JOB)
-    .where(
-        JOB.c.id == sa.bindparam("held_id"),
-        JOB.c.attempt == sa.bindparam("held_attempt"),
-        JOB.c.status == JobStatus.RUNNING,
-    )
-    .values(
-        status=sa.bindparam("new_status"),
-        life=JOB.c.life + sa.bindparam("new_line", type_=sa.Text),
-        finish_time=sa.bindparam("now"),
-        lease_until=None,
-        method=sa.bindparam("new_method"),
-        method_reason=sa.bindparam("new_reason"),
-        simulator_version=sa.bindparam("version"),
-        fingerprint=sa.bindparam("print"),
-        parsing_s=sa.bindparam("parsing"),
-        simulating_s=sa.bindparam("simulating"),
-        saving_s=sa.bindparam("saving"),
-        peak_memory_bytes=sa.bindparam("peak"),
-        result_bytes=sa.bindparam("taken"),
-        error_kind=sa.bindparam("kind"),
-        error_message=sa.bindparam("message"),
-    )
-)
-
-
-def _end_of(
-    claim: Claim, outcome: Finished | Failed, now: datetime, saving_s: float
-) -> dict[str, Any]:
-    good = isinstance(outcome, Finished)
-    status = JobStatus.FINISHED if good else JobStatus.FAILED
-    check_transition(JobStatus.RUNNING, status)
-    return {
-        "held_id": claim.job_id,
-        "held_attempt": claim.attempt,
-        "new_status": status,
-        "new_line": line(status, now),
-        "now": now,
-        "new_method": outcome.method if isinstance(outcome, Finished) else "",
-        "new_reason": outcome.method_reason if isinstance(outcome, Finished) else "",
-        "version": outcome.simulator_version,
-        "print": outcome.fingerprint if isinstance(outcome, Finished) else "",
-        "parsing": outcome.parsing_s,
-        "simulating": outcome.simulating_s,
-        "saving": saving_s if good else None,
-        "peak": outcome.peak_memory_bytes,
-        "taken": sum(len(each.value) for each in outcome.results)
-        if isinstance(outcome, Finished)
-        else 0,
-        "kind": outcome.kind.value if isinstance(outcome, Failed) else None,
-        "message": storable(outcome.message) if isinstance(outcome, Failed) else None,
-    }
 
 
 def _are_held(claims: Iterable[Claim]) -> tuple[sa.ColumnElement[bool], ...]:

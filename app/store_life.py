@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from app.events import appended
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.rows import JOB, RESULT, JobRow, job_row
+from app.store_ends import Ended, end_attempts, storable
 from app.store_targets import is_paused
 from qdispatch.errors import QDispatchError
 from qdispatch.model import JobStatus
@@ -77,10 +78,18 @@ class LifeStatements:
             .values(points_done=points_done)
         )
 
+    def end(self, ended: Ended, *, now: datetime, saving_s: float) -> set[UUID]:
+        """Running -> finished or failed, with the results; those jobs that were held."""
+        return end_attempts(self._connection, ended, now=now, saving_s=saving_s)
+
     def finish(
         self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
     ) -> JobRow | None:
-        """Running -> finished; None if the attempt does not hold the job any more."""
+        """As `end`, for results that `add_results` has stored one by one.
+
+        Returns:
+            The job; None if the attempt does not hold it any more.
+        """
         return self._change(
             job_id,
             JobStatus.RUNNING,
@@ -283,11 +292,6 @@ class LifeStatements:
     def _one(self, statement: sa.Executable, values: Any = None) -> JobRow | None:
         row = self._connection.execute(statement, values).one_or_none()
         return None if row is None else job_row(row._asdict())
-
-
-def storable(text: str) -> str:
-    """A message as every database and the wire can carry it; parsers quote anything."""
-    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
 def lock_in_order(connection: sa.Connection, job_ids: list[UUID]) -> None:

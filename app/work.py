@@ -17,6 +17,7 @@ from app.records import spec_of, unpack_points
 from app.rows import JobRow, WorkerRow
 from app.settings import JobSettings
 from app.store import Store
+from app.store_ends import Ended
 from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
 
@@ -53,7 +54,7 @@ class WorkService:
         A job of a paused target is for the sweep to send again after the pause.
         """
         now = self._clock()
-        with self._store.write() as tx:
+        with self._store.once() as tx:
             row = tx.claim(job_id, worker=worker, now=now, lease_until=self._lease(now))
             if row is None:
                 tx.hold_back(job_id)
@@ -95,7 +96,7 @@ class WorkService:
 
     def renew(self, claim: Claim) -> bool:
         """Prolongs a claim; False if the job was canceled or given away: stop."""
-        with self._store.write() as tx:
+        with self._store.once() as tx:
             return tx.renew(claim.job_id, claim.attempt, self._lease(self._clock()))
 
     def holds(self, claim: Claim) -> bool:
@@ -115,18 +116,22 @@ class WorkService:
 
     def progress(self, claim: Claim, points_done: int) -> None:
         """Notes how far a sweep is."""
-        with self._store.write() as tx:
+        with self._store.once() as tx:
             tx.progress(claim.job_id, claim.attempt, points_done)
 
     def finish(self, claim: Claim, outcome: Finished) -> bool:
         """Ends a job with its results; False if the claim does not hold any more."""
+        if sum(len(each.value) for each in outcome.results) > _LARGE_BYTES:
+            return self._finish_large(claim, outcome)
+        return bool(self.end_many([(claim, outcome)]))
+
+    def _finish_large(self, claim: Claim, outcome: Finished) -> bool:
         started = monotonic()
-        large = sum(len(each.value) for each in outcome.results) > _LARGE_BYTES
-        if large and not self.renew(claim):
+        if not self.renew(claim):
             # What takes long to store begins with a full lease.
             return False
         try:
-            with self._store.write(long=large) as tx:
+            with self._store.write(long=True) as tx:
                 tx.add_results(claim.job_id, outcome.results)
                 row = tx.finish(
                     claim.job_id,
@@ -144,31 +149,20 @@ class WorkService:
 
     def fail(self, claim: Claim, outcome: Failed) -> bool:
         """Ends a job with an error; False if the claim does not hold any more."""
-        with self._store.write() as tx:
-            row = tx.fail(claim.job_id, outcome, now=self._clock(), attempt=claim.attempt)
-        if row is None:
-            return False
-        self._programs.delete(claim.job_id)
-        return True
+        return bool(self.end_many([(claim, outcome)]))
 
-    def end_many(self, ended: Sequence[tuple[Claim, Finished | Failed]]) -> set[UUID]:
-        """Ends jobs with their results or errors; those whose claims still held."""
+    def end_many(self, ended: Ended) -> set[UUID]:
+        """Ends jobs with their results or errors; those whose claims still held.
+
+        Args:
+            ended: What each came to; their results are small, all together.
+        """
         started = monotonic()
-        try:
-            with self._store.write() as tx:
-                if not tx.chunks.end(ended, now=self._clock(), saving_s=monotonic() - started):
-                    raise _GivenAwayError  # noqa: TRY301 - rolls back
-        except _GivenAwayError:
-            # At least one was: each for itself, then.
-            return {claim.job_id for claim, outcome in ended if self._end(claim, outcome)}
-        for claim, _ in ended:
-            self._programs.delete(claim.job_id)
-        return {claim.job_id for claim, _ in ended}
-
-    def _end(self, claim: Claim, outcome: Finished | Failed) -> bool:
-        if isinstance(outcome, Finished):
-            return self.finish(claim, outcome)
-        return self.fail(claim, outcome)
+        with self._store.once() as tx:
+            held = tx.end(ended, now=self._clock(), saving_s=monotonic() - started)
+        for job_id in held:
+            self._programs.delete(job_id)
+        return held
 
     def fault(self, claim: Claim, outcome: Failed) -> JobStatus | None:
         """Ends an attempt that was cut short: by a crash, or the loss of its engine.

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.jobs import Claim, Failed, Finished
+from app.jobs import Claim
 from app.rows import JobRow
 from qdispatch.model import JobStatus
 from tests.fake_tables import Tables
@@ -60,19 +60,3 @@ class FakeChunkStatements:
             for claim in claims
             if self._tx.renew(claim.job_id, claim.attempt, lease_until)
         }
-
-    def end(
-        self, ended: Sequence[tuple[Claim, Finished | Failed]], *, now: datetime, saving_s: float
-    ) -> bool:
-        for claim, outcome in ended:
-            if isinstance(outcome, Finished):
-                row = self._tx.finish(
-                    claim.job_id, claim.attempt, outcome, now=now, saving_s=saving_s
-                )
-                if row is not None:
-                    self._tx.add_results(claim.job_id, outcome.results)
-            else:
-                row = self._tx.fail(claim.job_id, outcome, now=now, attempt=claim.attempt)
-            if row is None:
-                return False
-        return True

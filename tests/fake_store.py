@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from threading import Lock
 from uuid import UUID
@@ -14,6 +14,7 @@ from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.ports import Dispatch
 from app.rows import BatchRow, JobRow, WorkerRow
 from app.store import label
+from app.store_ends import Ended
 from app.store_life import JobGoneError
 from qdispatch.model import JobStatus
 from tests.fake_cache import FakeCacheStatements
@@ -35,6 +36,9 @@ class FakeStore:
             tables = self.committed.copy()
             yield FakeTransaction(tables)
             self.committed = tables
+
+    def once(self) -> AbstractContextManager[FakeTransaction]:
+        return self.write()
 
     @contextmanager
     def read(self, *, long: bool = False) -> Iterator[FakeTransaction]:
@@ -143,6 +147,18 @@ class FakeTransaction:
     def progress(self, job_id: UUID, attempt: int, points_done: int) -> None:
         if self._held(job_id, JobStatus.RUNNING, attempt):
             self._put(job_id, points_done=points_done)
+
+    def end(self, ended: Ended, *, now: datetime, saving_s: float) -> set[UUID]:
+        held = set()
+        for claim, outcome in ended:
+            if isinstance(outcome, Finished):
+                row = self.finish(claim.job_id, claim.attempt, outcome, now=now, saving_s=saving_s)
+                self.add_results(claim.job_id, outcome.results if row else ())
+            else:
+                row = self.fail(claim.job_id, outcome, now=now, attempt=claim.attempt)
+            if row is not None:
+                held.add(claim.job_id)
+        return held
 
     def finish(
         self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float

@@ -103,6 +103,14 @@ class SwitchableStore:
         _break(trouble is Trouble.ANSWER_LOST)
 
     @contextmanager
+    def once(self) -> Iterator[Transaction | FakeTransaction]:
+        # What breaks before its end has changed nothing, like a statement that never came.
+        self._check()
+        broken = self.trouble is not None
+        with self.write() if broken else self.inner.once() as tx:
+            yield tx
+
+    @contextmanager
     def read(self, *, long: bool = False) -> Iterator[Transaction | FakeTransaction]:
         self._check()
         with self.inner.read(long=long) as tx:
