@@ -14,13 +14,14 @@ from multiprocessing import Pipe
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from app.engines import make_engine
 from app.outlooks import OutlookSource
-from app.ports import Dispatch, utc_now
+from app.ports import Chunk, Dispatch, Sent, utc_now
 from app.programs import Programs
 from app.service import JobService
 from app.settings import Settings, TargetSettings
@@ -34,6 +35,7 @@ from tasks.fingerprint import fingerprint
 from tasks.parse import warm_up
 from tasks.pipe import Limits
 from tasks.run import JobRunner
+from tasks.run_chunk import ChunkRunner
 from tasks.simulate import serve
 from tasks.simulators import load
 
@@ -100,12 +102,12 @@ class Worker:
         name: str,
         settings: Settings,
         work: WorkService,
-        changed: Callable[[list[UUID]], None],
+        changed: Callable[[Sequence[UUID]], None],
     ) -> None:
         self._name = name
         self._work = work
         self._changed = changed
-        self._queue: SimpleQueue[UUID | None] = SimpleQueue()
+        self._queue: SimpleQueue[UUID | tuple[UUID, ...] | None] = SimpleQueue()
         self._thread: Thread | None = None
         target = settings.targets[name]
         limits = Limits(
@@ -116,9 +118,9 @@ class Worker:
         )
         self._engine = ThreadEngine(target, limits)
 
-    def put(self, job_id: UUID) -> None:
-        """Takes a message."""
-        self._queue.put(job_id)
+    def put(self, carried: UUID | tuple[UUID, ...]) -> None:
+        """Takes a message: with a job, or with those of a chunk."""
+        self._queue.put(carried)
         if self._thread is None:
             self._thread = Thread(target=self._run, daemon=True)
             self._thread.start()
@@ -139,13 +141,22 @@ class Worker:
     def _run(self) -> None:
         warm_up()
         worker = f"{self._name}@here"
-        runner = JobRunner(work=self._work, engine=self._engine, worker=worker, stop=self)
+        parts: dict[str, Any] = {
+            "work": self._work,
+            "engine": self._engine,
+            "worker": worker,
+            "stop": self,
+        }
+        runner = JobRunner(**parts, changed=self._changed)
+        chunk_runner = ChunkRunner(**parts, changed=self._changed)
         # As a slot does.
         self._engine.start()
         self._work.report(worker, self._name, 1, self._engine.fingerprint)
-        while (job_id := self._queue.get()) is not None:
-            runner.run(job_id)
-            self._changed([job_id])
+        while (carried := self._queue.get()) is not None:
+            if isinstance(carried, UUID):
+                runner.run(carried)
+            else:
+                chunk_runner.run(carried)
 
 
 class ThreadDispatcher:
@@ -157,24 +168,31 @@ class ThreadDispatcher:
 
     def __init__(self, workers: dict[str, Worker]) -> None:
         self._workers = workers
-        self._waiting: list[Dispatch] = []
+        self._waiting: list[Sent] = []
         self._lock = Lock()
         self.held = Event()
 
     def send(self, dispatch: Dispatch) -> None:
+        self._send(dispatch)
+
+    def send_chunk(self, chunk: Chunk) -> None:
+        self._send(chunk)
+
+    def _send(self, sent: Sent) -> None:
         with self._lock:
             if self.held.is_set():
-                self._waiting.append(dispatch)
+                self._waiting.append(sent)
                 return
-        self._workers[dispatch.target].put(dispatch.job_id)
+        carried = sent.job_ids if isinstance(sent, Chunk) else sent.job_id
+        self._workers[sent.target].put(carried)
 
     def release(self) -> None:
         """Lets all go that were held."""
         with self._lock:
             self.held.clear()
             waiting, self._waiting = self._waiting, []
-        for dispatch in waiting:
-            self.send(dispatch)
+        for each in waiting:
+            self._send(each)
 
     def revoke(self, job_ids: Sequence[UUID], *, running: bool) -> None:
         if running:
