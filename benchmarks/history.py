@@ -39,6 +39,11 @@ _CANCELED: Final = 10
 _MADE_ID: Final = (
     "(lpad(to_hex(:first + number), 12, '0') || '70008000' || lpad(to_hex(number), 12, '0'))::uuid"
 )
+_STATUS: Final = (
+    f"(CASE WHEN number <= {_CANCELED} THEN 'canceled'"
+    # Not those of round numbers, which are read.
+    f" WHEN number % {_FAILED} = {_FAILED - 3} THEN 'failed' ELSE 'finished' END)"
+)
 _TARGETS: Final = "(ARRAY['aer', 'cirq', 'pennylane'])[1 + number % 3]"
 
 
@@ -84,8 +89,9 @@ def fill(database: sa.Engine, jobs: int) -> Sequence[str]:
         "digest": "decode(lpad(to_hex(number), 64, '0'), 'hex')",
         "created_at": "to_timestamp((:first + number) / 1000.0)",
         "target": _TARGETS,
-        "status": f"CASE WHEN number <= {_CANCELED} THEN 'canceled'"
-        f" WHEN number % {_FAILED} = 0 THEN 'failed' ELSE 'finished' END",
+        "status": _STATUS,
+        "life": f"replace(job.life, 'finished', {_STATUS})",
+        "result_bytes": f"CASE {_STATUS} WHEN 'finished' THEN job.result_bytes ELSE 0 END",
     }
     columns = [column.name for column in JOB.columns]
     chosen = ", ".join(made.get(name, f"job.{name}") for name in columns)
@@ -100,7 +106,7 @@ def fill(database: sa.Engine, jobs: int) -> Sequence[str]:
         connection.execute(sa.text(insert), numbers | {"template": template.id})
         results = (
             "INSERT INTO result (job_id, result_type, point, value)"  # noqa: S608 - as above
-            f" SELECT {_MADE_ID}, 'counts', 0, :value FROM {series}"
+            f" SELECT {_MADE_ID}, 'counts', 0, :value FROM {series} WHERE {_STATUS} = 'finished'"
         )
         connection.execute(sa.text(results), numbers | {"value": _counts()})
         connection.execute(sa.delete(JOB).where(JOB.c.id == template.id))
@@ -109,7 +115,9 @@ def fill(database: sa.Engine, jobs: int) -> Sequence[str]:
             connection.execute(sa.text(f"VACUUM ANALYZE {table.name}"))
         connection.execute(sa.text("CHECKPOINT"))
         step = max(1, jobs // 1000)
-        some = sa.text(f"SELECT {_MADE_ID} FROM {series} WHERE number % :step = 0")  # noqa: S608
+        some = sa.text(
+            f"SELECT {_MADE_ID} FROM {series} WHERE number % :step = 0 ORDER BY number"  # noqa: S608
+        )
         ids = connection.execute(some, numbers | {"step": step}).scalars().all()
     return [str(UUID(str(each))) for each in ids]
 
