@@ -38,17 +38,17 @@ _MODULES = {
 import atexit, json, os, signal, sys, threading
 import shared_part
 atexit.register(lambda: print("at the end"))
-threading.Thread(target=lambda: print("a thread")).start()
+threading.Thread(target=lambda: sys.stdout.write("a thread\n")).start()
 open_files = {os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if int(n) > 2
               and os.path.exists(f"/proc/self/fd/{n}")}
-print(json.dumps({
+sys.stdout.write(json.dumps({
     "name": __name__, "arguments": sys.argv[1:], "environment": dict(os.environ),
     "session": os.getsid(0) == os.getpid(), "open": sorted(open_files - {"/dev/null"}),
     "comm": open("/proc/self/comm").read().strip(),
     "shared": shared_part.IMPORTED_BY == os.getppid(),
     "term": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
     "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-}))
+}) + "\\n")
 print("to standard error", file=sys.stderr)
 """,
     "says": "raise SystemExit('that is all')\n",
