@@ -38,7 +38,7 @@ _MODULES = {
 import atexit, json, os, signal, sys, threading
 import shared_part
 atexit.register(lambda: print("at the end"))
-threading.Thread(target=lambda: sys.stdout.write("a thread\n")).start()
+threading.Thread(target=lambda: sys.stdout.write("a thread\\n")).start()
 open_files = {os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if int(n) > 2
               and os.path.exists(f"/proc/self/fd/{n}")}
 sys.stdout.write(json.dumps({
