@@ -33,13 +33,13 @@ from app.rows import (
 from app.store_cache import CacheStatements
 from app.store_chunks import ChunkStatements
 from app.store_history import HistoryStatements
-from app.store_insert import INSERT_JOBS, INSERT_NEW_JOBS, as_json
+from app.store_insert import ACCEPT_JOBS, INSERT_JOBS, INSERT_NEW_JOBS, as_json
 from app.store_life import LifeStatements, lock_in_order
 from app.store_lists import ListStatements
 from app.store_targets import TargetStatements, is_paused
 from app.watchdog import Watchdog
 from qdispatch.errors import UnavailableError
-from qdispatch.model import JobStatus
+from qdispatch.model import JobStatus, TargetState
 
 _log = logging.getLogger(__name__)
 
@@ -210,6 +210,24 @@ class Transaction(LifeStatements):
         inserted = set(added.scalars())
         self._add_sweeps({key: each for key, each in packed_points.items() if key in inserted})
         return inserted
+
+    def accept_jobs(self, rows: Sequence[JobRow]) -> tuple[set[UUID], Mapping[str, TargetState]]:
+        """As `insert_jobs`, of those whose target is not drained; without sweeps.
+
+        On PostgreSQL this is one statement, which can be a transaction of its own.
+
+        Returns:
+            The jobs that were added, and the states of targets that are not active.
+        """
+        if self._connection.dialect.name == "postgresql":
+            ordered = sorted(rows, key=lambda row: (row.owner, row.request_id))
+            values = as_json([row.model_dump() for row in ordered])
+            found = self._connection.execute(ACCEPT_JOBS, {"rows": values}).all()
+            states = {name: TargetState(state) for _, name, state in found if name is not None}
+            return {key for key, _, _ in found if key is not None}, states
+        states = dict(self.targets.states(hold=True))
+        accepted = [row for row in rows if states.get(row.target) is not TargetState.DRAINED]
+        return self.insert_jobs(accepted, {}) if accepted else set(), states
 
     def insert_batch(
         self, batch: BatchRow, rows: Sequence[JobRow], packed_points: Mapping[UUID, bytes]

@@ -140,22 +140,34 @@ class Submission:
             for each in drafts
             if each.row.n_points
         }
-        with self._store.write() as tx:
-            states = self._states(tx)
-            accepted = [
-                each.row
-                for each in drafts
-                if states.get(each.row.target) is not TargetState.DRAINED
-            ]
-            accepted = self._cache.answer(tx, accepted, states)
-            inserted = tx.insert_jobs(accepted, points) if accepted else set()
-            self._cache.copy(tx, [row for row in accepted if row.id in inserted])
+        rows = [each.row for each in drafts]
+        plain = not points and not any(row.cache_key for row in rows)
+        with self._store.once() if plain else self._store.write() as tx:
+            if plain:
+                inserted, states = tx.accept_jobs(rows)
+            else:
+                inserted, states, rows = self._insert(tx, rows, points)
             left = [each for each in drafts if each.row.id not in inserted]
             existing = tx.by_request({each.order.key for each in left}) if left else {}
-        rows = {row.id: row for row in accepted}
-        kept = {each.place: rows[each.row.id] for each in drafts if each.row.id in inserted}
+        accepted = {row.id: row for row in rows}
+        kept = {each.place: accepted[each.row.id] for each in drafts if each.row.id in inserted}
         self._send(kept.values(), states)
         return kept | (self._settle(left, existing, states) if left else {})
+
+    def _insert(
+        self, tx: Transaction, rows: Sequence[JobRow], points: Mapping[UUID, bytes]
+    ) -> tuple[set[UUID], Mapping[str, TargetState], list[JobRow]]:
+        """Inserts jobs of which some may be answered, or are sweeps.
+
+        Returns:
+            Which were inserted, the states of targets, and the jobs as they are now.
+        """
+        states = self._states(tx)
+        accepted = [row for row in rows if states.get(row.target) is not TargetState.DRAINED]
+        accepted = self._cache.answer(tx, accepted, states)
+        inserted = tx.insert_jobs(accepted, points) if accepted else set()
+        self._cache.copy(tx, [row for row in accepted if row.id in inserted])
+        return inserted, states, accepted
 
     def _settle(
         self,

@@ -16,7 +16,7 @@ from app.rows import BatchRow, JobRow, WorkerRow
 from app.store import label
 from app.store_ends import Ended
 from app.store_life import JobGoneError
-from qdispatch.model import JobStatus
+from qdispatch.model import JobStatus, TargetState
 from tests.fake_cache import FakeCacheStatements
 from tests.fake_chunks import FakeChunkStatements
 from tests.fake_lists import FakeListStatements
@@ -70,6 +70,11 @@ class FakeTransaction:
                 inserted.add(row.id)
         self._tables.sweeps |= {key: packed_points[key] for key in inserted & packed_points.keys()}
         return inserted
+
+    def accept_jobs(self, rows: Sequence[JobRow]) -> tuple[set[UUID], Mapping[str, TargetState]]:
+        states = self.targets.states()
+        accepted = [row for row in rows if states.get(row.target) is not TargetState.DRAINED]
+        return self.insert_jobs(accepted, {}), states
 
     def insert_batch(
         self, batch: BatchRow, rows: Sequence[JobRow], packed_points: Mapping[UUID, bytes]

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from app.ports import Dispatch
-from app.store import Transaction
+from app.store import Store, Transaction
 from qdispatch.errors import RequestConflictError, TargetDrainedError, UnknownTargetError
 from qdispatch.model import CancelVerdict, JobStatus, TargetState
 from tests.core.databases import ON_DATABASES
@@ -305,12 +305,18 @@ def waits(future: Future[Any]) -> bool:
     return not future.done()
 
 
+def in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement and its commit, so that something can happen in between."""
+    monkeypatch.setattr(Store, "once", Store.write)
+
+
 @ON_DATABASES
 def test_a_drain_waits_for_the_jobs_that_are_being_accepted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    in_two_steps(monkeypatch)
     with ThreadPoolExecutor(2) as threads:
-        with paused_before_commit(monkeypatch, Transaction, "insert_jobs") as (reached, go_on):
+        with paused_before_commit(monkeypatch, Transaction, "accept_jobs") as (reached, go_on):
             submission = threads.submit(world.submit)
             assert reached.wait(10)
             drain = threads.submit(world.targets.set_state, "aer", DRAINED)
@@ -325,6 +331,7 @@ def test_a_drain_waits_for_the_jobs_that_are_being_accepted(
 def test_a_pause_waits_for_the_jobs_that_are_being_started(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    in_two_steps(monkeypatch)
     job_id = world.submit()
     with ThreadPoolExecutor(2) as threads:
         with paused_before_commit(monkeypatch, Transaction, "claim") as (reached, go_on):
