@@ -16,7 +16,7 @@ from typing import Final
 from app.ids import new_id
 from app.ports import Chunk, Dispatch, Sent
 from app.rows import JobRow
-from app.store import Transaction
+from app.store import Store
 
 # Jobs in one chunk at the most, and what they may be like.
 _MOST_JOBS: Final = 100
@@ -44,14 +44,20 @@ def cut_into_chunks(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Ch
     return chunks
 
 
-def note_sent(tx: Transaction, sent: Sequence[Sent], now: datetime) -> None:
-    """Notes what the broker has confirmed: single jobs, and chunks."""
+def note_sent(store: Store, sent: Sequence[Sent], now: datetime) -> None:
+    """Notes what the broker has confirmed: single jobs, and chunks.
+
+    In a transaction for each kind: within one, jobs are locked in the order of their
+    ids, and in a batch both kinds are mixed.
+    """
     singles = [each for each in sent if isinstance(each, Dispatch)]
     if singles:
-        tx.mark_sent(singles, now)
+        with store.write() as tx:
+            tx.mark_sent(singles, now)
     chunk_ids = [each.chunk_id for each in sent if isinstance(each, Chunk)]
     if chunk_ids:
-        tx.chunks.mark_sent(chunk_ids, now)
+        with store.write() as tx:
+            tx.chunks.mark_sent(chunk_ids, now)
 
 
 def _is_small(row: JobRow) -> bool:

@@ -163,8 +163,7 @@ class JobService:
 
     def mark_sent(self, sent: Sequence[Sent]) -> None:
         """Notes what the broker has confirmed."""
-        with self._store.write() as tx:
-            note_sent(tx, sent, self._clock())
+        note_sent(self._store, sent, self._clock())
 
     def results(self, job_id: str) -> Sequence[bytes]:
         """The results of a job, each a serialized qdispatch.v1.Result.

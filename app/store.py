@@ -21,6 +21,7 @@ from app.ports import Dispatch
 from app.rows import (
     ACTIVE,
     BATCH,
+    IN_CHUNK,
     JOB,
     LEASED,
     RESULT,
@@ -167,6 +168,16 @@ _RESULTS: Final = _by_keys(
         RESULT.c.job_id, RESULT.c.result_type, RESULT.c.point
     ),
     RESULT.c.job_id,
+)
+
+# What names the message that carries a job.
+_MESSAGE: Final = sa.func.coalesce(JOB.c.chunk_id, JOB.c.id)
+# Chunks that a slot has taken from the queue: it runs some of their jobs.
+_IN_HAND: Final = (
+    sa.select(JOB.c.chunk_id)
+    # Spelled as the partial index is, so that it is used.
+    .where(sa.literal_column(IN_CHUNK, sa.Boolean()), JOB.c.status == JobStatus.RUNNING)
+    .correlate(None)
 )
 
 
@@ -367,34 +378,70 @@ class Transaction(LifeStatements):
 
     def sent(self) -> dict[str, int]:
         """How many messages should be in the queues, by target: those of pending jobs."""
-        message = sa.func.coalesce(JOB.c.chunk_id, JOB.c.id)
         rows = self._connection.execute(
-            sa.select(JOB.c.target, sa.func.count(message.distinct()))
+            sa.select(JOB.c.target, sa.func.count(_MESSAGE.distinct()))
             .where(_active(), JOB.c.status == JobStatus.PENDING, JOB.c.sent_at.is_not(None))
+            .where(_MESSAGE.not_in(_IN_HAND))
             .group_by(JOB.c.target)
         )
         return {target: int(number) for target, number in rows}
 
-    def sent_before(self, target: str, moment: datetime, limit: int) -> list[Dispatch]:
-        """Pending jobs of a target that were sent before a moment, oldest first."""
-        return self._dispatches(JOB.c.target == target, JOB.c.sent_at < moment, limit=limit)
+    def sent_before(
+        self, target: str, moment: datetime, *, messages: int, limit: int
+    ) -> list[Dispatch]:
+        """Pending jobs of a target that were sent before a moment, oldest first.
+
+        Args:
+            target: The target.
+            moment: When.
+            messages: In how many messages, at the most: all jobs of a chunk are in one.
+            limit: The most to return.
+        """
+        found: list[Dispatch] = []
+        carriers: set[UUID] = set()
+        for dispatch, chunk_id in self._waiting(
+            JOB.c.target == target,
+            JOB.c.sent_at < moment,
+            _MESSAGE.not_in(_IN_HAND),
+            limit=limit,
+        ):
+            carriers.add(chunk_id or dispatch.job_id)
+            if len(carriers) > messages:
+                break
+            found.append(dispatch)
+        return found
 
     def _dispatches(self, *where: sa.ColumnElement[bool], limit: int) -> list[Dispatch]:
+        return [dispatch for dispatch, _ in self._waiting(*where, limit=limit)]
+
+    def _waiting(
+        self, *where: sa.ColumnElement[bool], limit: int
+    ) -> list[tuple[Dispatch, UUID | None]]:
         # Those of paused targets wait.
         rows = self._connection.execute(
-            sa.select(JOB.c.id, JOB.c.attempt, JOB.c.target, JOB.c.n_qubits, JOB.c.shots)
+            sa.select(
+                JOB.c.id,
+                JOB.c.attempt,
+                JOB.c.target,
+                JOB.c.n_qubits,
+                JOB.c.shots,
+                JOB.c.chunk_id,
+            )
             .where(_active(), JOB.c.status == JobStatus.PENDING, ~is_paused(), *where)
             .order_by(JOB.c.id)
             .limit(limit)
         )
         return [
-            Dispatch(
-                job_id=job_id,
-                attempt=attempt,
-                target=target,
-                label=label(target, n_qubits, shots),
+            (
+                Dispatch(
+                    job_id=job_id,
+                    attempt=attempt,
+                    target=target,
+                    label=label(target, n_qubits, shots),
+                ),
+                chunk_id,
             )
-            for job_id, attempt, target, n_qubits, shots in rows
+            for job_id, attempt, target, n_qubits, shots, chunk_id in rows
         ]
 
     def lapsed(self, now: datetime) -> list[JobRow]:

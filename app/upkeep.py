@@ -87,7 +87,7 @@ class Upkeep:
             missing = sent[target] - self._queues.length(target)
             if missing > 0:
                 with self._read() as tx:
-                    lost += tx.sent_before(target, sent_before, min(missing, BATCH))
+                    lost += tx.sent_before(target, sent_before, messages=missing, limit=BATCH)
         return self._send(lost)
 
     def _send(self, dispatches: Sequence[Dispatch]) -> int:
@@ -97,8 +97,7 @@ class Upkeep:
 
     def mark_sent(self, sent: Sequence[Sent]) -> None:
         """Notes what the broker has confirmed."""
-        with self._store.write() as tx:
-            note_sent(tx, sent, self._clock())
+        note_sent(self._store, sent, self._clock())
 
     def recover(self) -> int:
         """Takes jobs from workers that were not heard of; returns how many.

@@ -16,6 +16,9 @@ _log = logging.getLogger(__name__)
 
 # How often the progress of a sweep is noted at most, in seconds.
 _NOTE_S: Final = 0.5
+# How often jobs that were claimed together are looked at, in seconds, if none of them
+# runs for so long that it is looked at for its own sake.
+_LOOK_S: Final = 1.0
 
 
 class Hold:
@@ -71,6 +74,7 @@ class GroupHold:
         claims: The jobs.
         patience_s: After this time, in seconds, those that have not begun go back.
         overdue: Called then, too.
+        note_ends: Called at each look: notes ends that could not be noted when they came.
     """
 
     def __init__(
@@ -80,18 +84,24 @@ class GroupHold:
         *,
         patience_s: float,
         overdue: Callable[[], None],
+        note_ends: Callable[[], None] = lambda: None,
     ) -> None:
         self._overdue = overdue
+        self._note_ends = note_ends
         self._work = work
         self._held = {claim.job_id: claim for claim in claims}
         self._running: UUID | None = None
         now = time.monotonic()
         self._renew_at = now + work.lease_s / 3
         self._give_back_at = now + patience_s
+        self._look_at = now + _LOOK_S
 
     def begin(self, claim: Claim) -> bool:
         """Turns to a job; False if it is known to be canceled or given away."""
         self._running = claim.job_id
+        if claim.job_id in self._held and time.monotonic() >= self._look_at:
+            # Many that take less than a look between them take longer than a lease.
+            return self.lasts()
         return claim.job_id in self._held
 
     def ended(self, claim: Claim) -> None:
@@ -103,7 +113,9 @@ class GroupHold:
 
     def lasts(self) -> bool:
         """Whether the job that runs is still this attempt's; looks after all of them."""
+        self._look_at = time.monotonic() + _LOOK_S
         try:
+            self._note_ends()
             self._look()
             if time.monotonic() >= self._give_back_at:
                 self._give_back()
@@ -120,10 +132,16 @@ class GroupHold:
         else:
             held = self._work.renew_many(claims)
             self._renew_at = time.monotonic() + self._work.lease_s / 3
+        for key in self._held.keys() - held - {self._running}:
+            # It will not begin: whoever has canceled it is told so before its turn.
+            self._work.confirm_stop(self._held[key])
+            del self._held[key]
         self._held = {key: claim for key, claim in self._held.items() if key in held}
 
     def _give_back(self) -> None:
         """Jobs that wait behind one that takes long are for other slots."""
         for key in self._held.keys() - {self._running}:
-            self._work.hand_over(self._held.pop(key))
+            self._work.hand_over(self._held[key])
+            # Not before: it is tried again if the database is away.
+            del self._held[key]
         self._overdue()

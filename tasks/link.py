@@ -13,10 +13,16 @@ class Link:
 
     Celery's own pool would keep one whose last answer is still to come, and
     take that for the answer to the next question.
+
+    Args:
+        celery: An application.
+        patience_s: How long one read or write may take, in seconds; None for as long
+            as the application's settings say.
     """
 
-    def __init__(self, celery: Celery) -> None:
+    def __init__(self, celery: Celery, *, patience_s: float | None = None) -> None:
         self._celery = celery
+        self._patience_s = patience_s
         self._connection: Connection | None = None
 
     def use(self, act: Callable[[Connection], None]) -> None:
@@ -43,6 +49,11 @@ class Link:
     def _connected(self) -> Connection:
         if self._connection is None:
             connection = self._celery.connection_for_write()
+            if self._patience_s is not None:
+                connection.transport_options = connection.transport_options | {
+                    "read_timeout": self._patience_s,
+                    "write_timeout": self._patience_s,
+                }
             connection.connect()
             self._connection = connection
         return self._connection

@@ -27,6 +27,9 @@ _OLD_S: Final = 10.0
 # How long nothing is said after the broker did not listen, in seconds: a worker
 # must not wait for it before every job.
 _PAUSE_S: Final = 10.0
+# How long a broker may take that has connections and does not read from them: in an
+# alarm, or frozen. A slot says so while it has jobs to look after.
+_PATIENCE_S: Final = 1.0
 
 
 class Notices:
@@ -37,7 +40,7 @@ class Notices:
     """
 
     def __init__(self, celery: Celery) -> None:
-        self._link = Link(celery)
+        self._link = Link(celery, patience_s=_PATIENCE_S)
         self._silent_until = 0.0
 
     @property
@@ -59,11 +62,17 @@ class Notices:
                 retry=False,
             )
 
+        began = monotonic()
         try:
             self._link.use(publish)
         except Exception as error:  # noqa: BLE001 - every transport has errors of its own
             _log.info("watchers are not told for now: %s", error)
-            self._silent_until = monotonic() + _PAUSE_S
+        else:
+            # A broker in an alarm takes new connections, and then reads nothing from them.
+            if monotonic() - began < _PATIENCE_S:
+                return
+            _log.info("watchers are not told for now: the broker takes long")
+        self._silent_until = monotonic() + _PAUSE_S
 
     def close(self) -> None:
         """Ends the connection."""

@@ -98,7 +98,9 @@ class ChunkRunner:
     def _release(self) -> None:
         """Leaves what has not been claimed to others."""
         job_ids, self._left = self._left, ()
-        if not job_ids:
+        # Those of a chunk that an operator terminates are canceled by the main process
+        # (`MainProcess.revoked`), which knows them by the chunk that they still belong to.
+        if not job_ids or (self._stop.terminated and not self._stop.leaving):
             return
         _log.info("%d jobs of a chunk are left to others", len(job_ids))
         try:
@@ -111,7 +113,13 @@ class ChunkRunner:
         claims = self._settler.until_there(
             job_ids[0], lambda: self._work.claim_many(job_ids, self._worker)
         )
-        hold = GroupHold(self._work, claims, patience_s=_CHUNK_S, overdue=self._release)
+        hold = GroupHold(
+            self._work,
+            claims,
+            patience_s=_CHUNK_S,
+            overdue=self._release,
+            note_ends=self._note_ends,
+        )
         self._ended = []
         size = 0
         try:
@@ -122,7 +130,7 @@ class ChunkRunner:
                     self._ended.append((claim, outcome))
                     size += _size_of(outcome)
                 else:
-                    self._count(self._settler.settle(claim, outcome))
+                    self._count(self._settled(claim, outcome))
                     self._changed([claim.job_id])
                 if size > _GROUP_BYTES:
                     self._end()
@@ -146,21 +154,54 @@ class ChunkRunner:
 
     def _began(self, claim: Claim) -> None:
         """One takes its time: those before it are not to wait for it."""
-        self._end()
+        try:
+            self._note_ends()
+        except UnavailableError as error:
+            # This one has limits that somebody must look at: the ends are noted later.
+            _log.warning("the ends of %d jobs wait: %s", len(self._ended), error)
         self._changed([claim.job_id])
 
     def _end(self) -> None:
-        """Notes the ends of those that have ended."""
-        ended, self._ended = self._ended, []
+        """Notes the ends of those that have ended, however long that takes."""
+        if self._ended:
+            self._settler.until_there(self._ended[0][0].job_id, self._note_ends)
+
+    def _note_ends(self) -> None:
+        """Notes the ends of those that have ended.
+
+        Raises:
+            UnavailableError: The database is away; they still wait then.
+        """
+        ended = tuple(self._ended)
         if not ended:
             return
-        held = self._settler.until_there(ended[0][0].job_id, lambda: self._work.end_many(ended))
-        for claim, outcome in ended:
-            if claim.job_id in held:
-                self._count(ending_of(claim, outcome))
-            else:
-                self._count(self._settler.stopped(claim))
+        try:
+            held = self._work.end_many(ended)
+        except UnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - one of them is the cause; each must end
+            _log.exception("%d jobs cannot end together", len(ended))
+            self._ended = []
+            for claim, outcome in ended:
+                self._count(self._settled(claim, outcome))
+        else:
+            self._ended = []
+            for claim, outcome in ended:
+                if claim.job_id in held:
+                    self._count(ending_of(claim, outcome))
+                else:
+                    self._count(self._settler.stopped(claim))
         self._changed([claim.job_id for claim, _ in ended])
+
+    def _settled(self, claim: Claim, outcome: Outcome) -> Ending:
+        """Notes the end of one by itself."""
+        try:
+            return self._settler.settle(claim, outcome)
+        except UnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - the job must end, whatever it was
+            _log.exception("job %s: unforeseen", claim.job_id)
+            return self._settler.settle(claim, defect())
 
     def _count(self, ending: Ending) -> None:
         if ending.status is not None:

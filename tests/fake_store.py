@@ -311,19 +311,33 @@ class FakeTransaction:
     def sent(self) -> dict[str, int]:
         messages = {
             (each.target, each.chunk_id or each.id)
-            for each in self._waiting()
+            for each in self._queued()
             if each.sent_at is not None
         }
         return dict(Counter(target for target, _ in messages))
 
-    def sent_before(self, target: str, moment: datetime, limit: int) -> list[Dispatch]:
+    def sent_before(
+        self, target: str, moment: datetime, *, messages: int, limit: int
+    ) -> list[Dispatch]:
+        late = [
+            each
+            for each in self._queued()
+            if each.target == target and each.sent_at is not None and each.sent_at < moment
+        ]
+        late = [each for each in late if not self.targets.paused(each.target)]
+        carriers = dict.fromkeys(
+            each.chunk_id or each.id for each in sorted(late, key=lambda row: row.id)
+        )
+        oldest = list(carriers)[:messages]
         return self._dispatches(
-            limit,
-            (
-                each
-                for each in self._waiting()
-                if each.target == target and each.sent_at is not None and each.sent_at < moment
-            ),
+            limit, (each for each in late if (each.chunk_id or each.id) in oldest)
+        )
+
+    def _queued(self) -> Iterator[JobRow]:
+        """Those that wait, but for jobs of chunks that slots have taken."""
+        taken = {each.chunk_id for each in self._rows() if each.status is JobStatus.RUNNING}
+        return (
+            each for each in self._waiting() if each.chunk_id is None or each.chunk_id not in taken
         )
 
     def lapsed(self, now: datetime) -> list[JobRow]:

@@ -11,7 +11,7 @@ import pytest
 
 from app.chunks import cut_into_chunks
 from app.jobs import Claim
-from app.ports import Chunk
+from app.ports import Chunk, Dispatch
 from qdispatch.model import JobSpec, JobStatus, ProgramFormat, TargetState
 from tests.specs import bell
 from tests.world import WORKER, World, failed, finished
@@ -97,6 +97,31 @@ def test_a_chunk_counts_as_one_message_until_its_jobs_have_their_own(
     world.upkeep.mark_sent(again)
     with world.store.read() as tx:
         assert tx.sent() == {"aer": 3}
+
+
+def test_a_chunk_that_was_lost_is_sent_whole_and_no_other(world: World, chunk: Chunk) -> None:
+    world.jobs.mark_sent(world.dispatcher.chunks)
+    world.dispatcher.sent.clear()
+    world.queues.lengths["aer"] = len(world.dispatcher.chunks) - 1
+    world.clock.advance(60)
+    assert world.upkeep.resend_lost() == len(chunk.job_ids)
+    assert {each.job_id for each in world.dispatcher.sent} == set(chunk.job_ids)
+
+
+def test_a_chunk_that_a_slot_has_taken_is_not_lost(world: World, chunk: Chunk) -> None:
+    world.jobs.mark_sent(world.dispatcher.chunks)
+    world.dispatcher.sent.clear()
+    world.queues.lengths["aer"] = len(world.dispatcher.chunks) - 1
+    world.clock.advance(60)
+    world.work.claim_many(chunk.job_ids[:1], WORKER)
+    assert world.upkeep.resend_lost() == 0
+
+
+def test_jobs_and_chunks_are_noted_as_sent_together(world: World, chunk: Chunk) -> None:
+    (single,) = submitted(world, [bell(target="aer")])
+    world.jobs.mark_sent([chunk, Dispatch(job_id=single, target="aer", label="")])
+    with world.store.read() as tx:
+        assert None not in {row.sent_at for row in tx.jobs([single, *chunk.job_ids])}
 
 
 def test_a_chunk_that_nobody_sent_is_sent_job_by_job(world: World, chunk: Chunk) -> None:

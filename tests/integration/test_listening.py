@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Thread
 from time import monotonic
 from uuid import UUID, uuid4
 
@@ -153,3 +153,24 @@ def test_a_broker_that_is_away_does_not_keep_a_listener_from_its_end(tmp_path: P
     with listening(away) as heard:
         assert not heard.waits_for(uuid4(), 0.3)
     assert monotonic() - started < 3
+
+
+def test_a_broker_that_does_not_read_holds_nobody_up_for_long(
+    over_rabbitmq: Settings, rabbitmq: RabbitMQ
+) -> None:
+    with listening(over_rabbitmq) as heard, slot(over_rabbitmq) as notices:
+        say_until_heard(notices, heard)
+        rabbitmq.ctl("set_vm_memory_high_watermark", "0.000001")
+        try:
+            job_ids = [uuid4() for _ in range(100)]
+
+            def say() -> None:
+                while not notices.silent:
+                    notices(job_ids)
+
+            saying = Thread(target=say, daemon=True)
+            saying.start()
+            saying.join(_LONG_S)
+            assert not saying.is_alive()
+        finally:
+            rabbitmq.ctl("set_vm_memory_high_watermark", "0.6")

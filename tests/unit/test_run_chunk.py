@@ -11,7 +11,7 @@ import pytest
 
 from qdispatch.model import JobStatus
 from tasks import run_chunk
-from tasks.engine import Exited, Signal
+from tasks.engine import Exited, OverMemory, Signal
 from tasks.run_chunk import ChunkRunner
 from tests.fakes import Event, ManualStop, ScriptedEngine
 from tests.specs import bell
@@ -275,6 +275,114 @@ def test_a_worker_that_leaves_hands_over_what_is_left(
     engine.script = deque([*(taking(now, 0.001) for _ in range(5)), meanwhile(leave)])
     assert runner.run(job_ids) == {FINISHED: 5}
     assert statuses(world, job_ids) == [FINISHED] * 5 + [PENDING] * 3
+
+
+def test_many_that_take_a_moment_each_are_looked_after(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    now: list[float],
+) -> None:
+    kept = world.jobs.submit_many([bell() for _ in range(60)], request_id=str(uuid4()))
+    job_ids = tuple(map(UUID, kept.job_ids))
+    # Those at the front are quick, so that all others are claimed together.
+    engine.script = deque(taking(now, 0.001 if number < 21 else 0.9) for number in range(60))
+    ended = runner.run(job_ids)[FINISHED]
+    assert 21 < ended < 27
+    assert statuses(world, job_ids[ended:]) == [PENDING] * (60 - ended)
+
+
+def test_one_that_is_canceled_behind_one_that_takes_long_is_confirmed(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    confirmed: list[bool] = []
+
+    def look() -> None:
+        confirmed.append(world.info(job_ids[7]).stopped_at is not None)
+
+    engine.script = deque(
+        [
+            *(taking(now, 0.001) for _ in range(5)),
+            meanwhile(lambda: world.jobs.cancel(str(job_ids[7]))),
+            meanwhile(look),
+            *(taking(now, 0.001) for _ in range(2)),
+        ]
+    )
+    assert runner.run(job_ids) == {FINISHED: 7, CANCELED: 1}
+    assert confirmed == [True]
+
+
+def test_limits_hold_while_ends_wait_for_the_database(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    def away(is_away: bool) -> Callable[[], None]:
+        def change() -> None:
+            now[0] += 1.1
+            world.store.away = is_away
+
+        return change
+
+    engine.script = deque(
+        [
+            *(taking(now, 0.001) for _ in range(6)),
+            # It runs on, and is looked after, while the ends before it cannot be noted.
+            meanwhile(away(True), Signal.TIMEOUT),
+            meanwhile(away(False), Signal.TIMEOUT),
+            taking(now, 0.001, OverMemory(taken_bytes=2, limit_bytes=1, peak_bytes=2)),
+            taking(now, 0.001),
+        ]
+    )
+    ends = runner.run(job_ids)
+    assert ends[FAILED] == 1
+    assert statuses(world, job_ids[:6]) == [FINISHED] * 6
+    assert world.status(job_ids[6]) is FAILED
+
+
+def test_what_cannot_end_together_ends_one_by_one(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def burst(_ended: object) -> set[UUID]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(world.work, "end_many", burst)
+    engine.script = deque(taking(now, 0.001) for _ in range(8))
+    assert runner.run(job_ids) == {FINISHED: 8}
+    assert statuses(world, job_ids) == [FINISHED] * 8
+
+
+def test_what_an_operator_terminates_is_not_given_to_others(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    stop: ManualStop,
+) -> None:
+    def terminate() -> None:
+        stop.terminated = True
+
+    with world.store.read() as tx:
+        (chunk_id,) = {row.chunk_id for row in tx.jobs(job_ids[:1])}
+    assert chunk_id is not None
+    mine = [each for each in job_ids if each in world.dispatcher.chunks[0].job_ids]
+    engine.script = deque([meanwhile(terminate)])
+    runner.run(mine)
+    # The main process cancels by the chunk's id, maybe later than the slot stops.
+    world.work.cancel_all([chunk_id])
+    assert statuses(world, mine) == [CANCELED] * len(mine)
 
 
 def test_an_operator_who_terminates_the_task_cancels_what_has_begun(
