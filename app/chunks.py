@@ -1,4 +1,4 @@
-"""Chunks: small jobs of a batch that travel in one message.
+"""Chunks: small jobs of a batch, or that came together, in one message.
 
 A message, a task and a few transactions cost as much as a small simulation. Jobs
 that are small by what is known of them before they run share these; should one
@@ -18,8 +18,10 @@ from app.ports import Chunk, Dispatch, Sent
 from app.rows import JobRow
 from app.store import Store
 
-# Jobs in one chunk at the most, and what they may be like.
+# Jobs in one chunk at the most: of a batch, and of those that came together by chance;
+# and what they may be like.
 _MOST_JOBS: Final = 100
+_MOST_TOGETHER: Final = 4
 _MOST_QUBITS: Final = 16
 _MOST_SHOTS: Final = 100_000
 # Chunks that each slot should get of a batch, so that none is left with the last.
@@ -33,14 +35,31 @@ def cut_into_chunks(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Ch
         rows: The jobs, in the order in which they are to run.
         slots: How many simulations run at once, by target.
     """
+    return _cut(rows, slots, per_slot=_PER_SLOT, most=_MOST_JOBS)
+
+
+def cut_a_group(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Chunk]:
+    """As `cut_into_chunks`, of jobs that have nothing in common but the moment.
+
+    They are for a slot each as long as there are enough; on a busy machine they would
+    wait for each other anyway. Those who sent them wait for each by itself, so that
+    few share a chunk.
+    """
+    return _cut(rows, slots, per_slot=1, most=_MOST_TOGETHER)
+
+
+def _cut(
+    rows: Sequence[JobRow], slots: Mapping[str, int], *, per_slot: int, most: int
+) -> list[Chunk]:
     small: dict[str, list[JobRow]] = defaultdict(list)
     for row in rows:
         if _is_small(row):
             small[row.target].append(row)
     chunks = []
     for target, some in small.items():
-        size = min(_MOST_JOBS, -(-len(some) // (_PER_SLOT * max(1, slots.get(target, 1)))))
-        chunks += [_chunk(target, part) for part in _parts(some, size)]
+        size = min(most, -(-len(some) // (per_slot * max(1, slots.get(target, 1)))))
+        # One job alone has a message of its own.
+        chunks += [_chunk(target, part) for part in _parts(some, size) if len(part) > 1]
     return chunks
 
 
@@ -65,19 +84,17 @@ def _is_small(row: JobRow) -> bool:
 
 
 def _parts(rows: Sequence[JobRow], size: int) -> Iterator[Sequence[JobRow]]:
-    # One job alone has a message of its own.
-    if size > 1:
-        for at in range(0, len(rows), size):
-            yield rows[at : at + size]
+    return (rows[at : at + size] for at in range(0, len(rows), size))
 
 
 def _chunk(target: str, rows: Sequence[JobRow]) -> Chunk:
     chunk_id = new_id()
+    batch = f" batch={rows[0].batch_id}" if rows[0].batch_id else ""
     for row in rows:
         row.chunk_id = chunk_id
     return Chunk(
         chunk_id=chunk_id,
         target=target,
         job_ids=tuple(row.id for row in rows),
-        label=f"target={target} jobs={len(rows)} batch={rows[0].batch_id}",
+        label=f"target={target} jobs={len(rows)}{batch}",
     )

@@ -7,14 +7,14 @@ transaction, then the answer. Dispatch follows, off the request's path.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from app.cache import ResultCache
-from app.chunks import cut_into_chunks
+from app.chunks import cut_a_group, cut_into_chunks
 from app.events import line
 from app.ids import new_id
 from app.placement import WORKER_SEEN_S, Placement, TargetLoad, drained_error
@@ -83,6 +83,8 @@ class Submission:
         self._dispatcher = dispatcher
         self._clock = clock
         self._cache = ResultCache(settings, clock)
+        # Of one machine: who has more wins nothing by it for a few jobs.
+        self._own_slots = {name: each.concurrency for name, each in settings.targets.items()}
 
     # -- jobs by themselves
 
@@ -144,14 +146,17 @@ class Submission:
         plain = not points and not any(row.cache_key for row in rows)
         with self._store.once() if plain else self._store.write() as tx:
             if plain:
+                chunks = cut_a_group(rows, self._own_slots)
                 inserted, states = tx.accept_jobs(rows)
             else:
+                chunks = []
                 inserted, states, rows = self._insert(tx, rows, points)
             left = [each for each in drafts if each.row.id not in inserted]
             existing = tx.by_request({each.order.key for each in left}) if left else {}
         accepted = {row.id: row for row in rows}
         kept = {each.place: accepted[each.row.id] for each in drafts if each.row.id in inserted}
-        self._send(kept.values(), states)
+        self._send_chunks(_of(chunks, inserted), states)
+        self._send([row for row in kept.values() if row.chunk_id is None], states)
         return kept | (self._settle(left, existing, states) if left else {})
 
     def _insert(
@@ -346,6 +351,14 @@ class Submission:
                 "life": line(JobStatus.PENDING, now),
             }
         )
+
+
+def _of(chunks: Iterable[Chunk], inserted: Container[UUID]) -> Iterator[Chunk]:
+    """The chunks, with those of their jobs that there are."""
+    for chunk in chunks:
+        job_ids = tuple(job_id for job_id in chunk.job_ids if job_id in inserted)
+        if job_ids:
+            yield replace(chunk, job_ids=job_ids)
 
 
 def _check_drained(specs: Sequence[JobSpec], states: Mapping[str, TargetState]) -> None:

@@ -37,14 +37,14 @@ def custom(program: str, n_qubits: int, *, depth: int = 1) -> CustomCircuit:
 
 
 def bell() -> CustomCircuit:
-    """The Bell circuit, measured, as a text that is new to all."""
-    return custom(fresh(BELL), 2, depth=3)
+    """The Bell circuit, measured; whoever runs it again and again may keep what it has parsed."""
+    return custom(BELL, 2, depth=3)
 
 
 def fresh(program: str) -> str:
     """The same program as a text that nobody has seen before.
 
-    The baselines parse each time; nobody is to be helped by having parsed it before.
+    For programs that a baseline parses: nobody is to be helped by having parsed it before.
 
     Args:
         program: OpenQASM.

@@ -43,7 +43,7 @@ def make_app(broker_url: str, result_backend: str) -> Celery:
 
 
 def run(program: str, shots: int) -> dict[str, int]:
-    """Parses a circuit and runs it on Aer.
+    """Runs a circuit on Aer; each process parses it once, as an engine does.
 
     Args:
         program: OpenQASM 2.
@@ -52,12 +52,15 @@ def run(program: str, shots: int) -> dict[str, int]:
     Returns:
         Outcome, the highest bit on the left -> number of shots.
     """
+    counts: dict[str, int] = _simulator().run(_circuit(program), shots=shots).result().get_counts()
+    return counts
+
+
+@cache
+def _circuit(program: str) -> Any:
     from qiskit import qasm2
 
-    counts: dict[str, int] = (
-        _simulator().run(qasm2.loads(program), shots=shots).result().get_counts()
-    )
-    return counts
+    return qasm2.loads(program)
 
 
 @cache

@@ -12,6 +12,7 @@ import pytest
 from app.chunks import cut_into_chunks
 from app.jobs import Claim
 from app.ports import Chunk, Dispatch
+from app.submission import Order
 from qdispatch.model import JobSpec, JobStatus, ProgramFormat, TargetState
 from tests.specs import bell
 from tests.world import WORKER, World, failed, finished
@@ -50,11 +51,11 @@ def test_small_jobs_share_messages_and_others_have_their_own(world: World) -> No
         parameter_values=((0.1,), (0.2,)),
     )
     large = [sweep, bell(shots=1_000_000)]
-    job_ids = submitted(world, [*(bell() for _ in range(10)), *large])
+    job_ids = submitted(world, [*(bell() for _ in range(12)), *large])
     carried = [each for chunk in world.dispatcher.chunks for each in chunk.job_ids]
-    assert set(carried) == set(job_ids[:10])
+    assert set(carried) == set(job_ids[:12])
     single = {each.job_id for each in world.dispatcher.sent} - set(carried)
-    assert single == set(job_ids[10:])
+    assert single == set(job_ids[12:])
 
 
 def test_chunks_keep_to_their_targets_and_give_every_slot_work(world: World) -> None:
@@ -243,3 +244,27 @@ def test_a_lost_worker_leaves_jobs_that_have_their_own_messages(world: World, ch
     assert statuses(world, chunk.job_ids) == [PENDING] * len(chunk.job_ids)
     with world.store.read() as tx:
         assert {(row.chunk_id, row.faults) for row in tx.jobs(chunk.job_ids)} == {(None, 1)}
+
+
+# -- those that came together
+
+
+def test_jobs_that_come_together_share_messages_if_there_are_more_than_slots(world: World) -> None:
+    orders = [Order(spec=bell(target="aer"), request_id=f"r{n}") for n in range(9)]
+    jobs = world.jobs.submit_each(orders)
+    slots = world.settings.targets["aer"].concurrency
+    assert slots == 2
+    assert sorted(len(each.job_ids) for each in world.dispatcher.chunks) == [4, 4]
+    assert {each.job_id for each in world.dispatcher.sent} == {UUID(job.id) for job in jobs}
+    world.dispatcher.chunks.clear()
+    world.jobs.submit_each([Order(spec=bell(target="aer"), request_id=f"s{n}") for n in range(2)])
+    assert world.dispatcher.chunks == []
+
+
+def test_what_is_refused_is_in_no_chunk(world: World) -> None:
+    orders = [Order(spec=bell(target="aer"), request_id=f"r{n}") for n in range(8)]
+    (first,) = world.jobs.submit_each(orders[:1])
+    world.dispatcher.sent.clear()
+    jobs = world.jobs.submit_each(orders)
+    assert jobs[0].id == first.id
+    assert {each.job_id for each in world.dispatcher.sent} == {UUID(job.id) for job in jobs[1:]}

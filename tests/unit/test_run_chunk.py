@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.store_ends import Ended
 from qdispatch.model import JobStatus
 from tasks import run_chunk
 from tasks.engine import Exited, OverMemory, Signal
@@ -354,8 +355,12 @@ def test_what_cannot_end_together_ends_one_by_one(
     now: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def burst(_ended: object) -> set[UUID]:
-        raise ZeroDivisionError
+    end_many = world.work.end_many
+
+    def burst(ended: Ended) -> set[UUID]:
+        if len(ended) > 1:
+            raise ZeroDivisionError
+        return end_many(ended)
 
     monkeypatch.setattr(world.work, "end_many", burst)
     engine.script = deque(taking(now, 0.001) for _ in range(8))
