@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
-from app.events import appended
+from app.events import line
 from app.jobs import Claim, check_transition
 from app.rows import IN_CHUNK, JOB, JobRow, job_row
 from app.store_life import lock_in_order
@@ -52,24 +54,15 @@ class ChunkStatements:
         self, job_ids: Sequence[UUID], *, worker: str, now: datetime, lease_until: datetime
     ) -> dict[UUID, JobRow]:
         """Pending -> running, of those that are pending and whose target is not paused."""
-        check_transition(JobStatus.PENDING, JobStatus.RUNNING)
-        lock_in_order(self._connection, list(job_ids))
-        statement = (
-            sa.update(JOB)
-            .where(JOB.c.id.in_(job_ids), JOB.c.status == JobStatus.PENDING)
-            .where(~is_paused(hold=True))
-            .values(
-                status=JobStatus.RUNNING,
-                attempt=JOB.c.attempt + 1,
-                worker=worker,
-                started_at=now,
-                lease_until=lease_until,
-                life=appended(JobStatus.RUNNING, now),
-            )
-            .returning(*JOB.c)
-        )
-        rows = self._connection.execute(statement).mappings()
-        return {row["id"]: job_row(dict(row)) for row in rows}
+        values = {
+            "keys": list(job_ids),
+            "by": worker,
+            "now": now,
+            "until": lease_until,
+            "line": line(JobStatus.RUNNING, now),
+        }
+        rows = self._connection.execute(_CLAIMS[self._connection.dialect.name], values)
+        return {row.id: job_row(row._asdict()) for row in rows}
 
     def release(self, job_ids: Sequence[UUID]) -> None:
         """Has those that are still pending sent again, each by a message of its own."""
@@ -90,6 +83,40 @@ class ChunkStatements:
         lock_in_order(self._connection, [claim.job_id for claim in claims])
         statement = sa.update(JOB).where(*_are_held(claims)).values(lease_until=lease_until)
         return set(self._connection.execute(statement.returning(JOB.c.id)).scalars())
+
+
+def _claiming(*among: sa.ColumnElement[bool]) -> sa.Executable:
+    check_transition(JobStatus.PENDING, JobStatus.RUNNING)
+    return (
+        sa.update(JOB)
+        .where(*among, JOB.c.status == JobStatus.PENDING)
+        .where(~is_paused(hold=True))
+        .values(
+            status=JobStatus.RUNNING,
+            attempt=JOB.c.attempt + 1,
+            worker=sa.bindparam("by"),
+            started_at=sa.bindparam("now"),
+            lease_until=sa.bindparam("until"),
+            life=JOB.c.life + sa.bindparam("line", type_=sa.Text),
+        )
+        .returning(*JOB.c)
+    )
+
+
+# On PostgreSQL rows are locked in the order of their ids, as everywhere, in the same
+# statement: two who would else wait for each other.
+_IN_ORDER: Final = (
+    sa.select(JOB.c.id)
+    .where(JOB.c.id == sa.any_(sa.bindparam("keys", type_=postgresql.ARRAY(sa.Uuid()))))
+    .order_by(JOB.c.id)
+    .with_for_update()
+    .cte("in_order")
+)
+# Put together once: that takes as long as the rest of a claim.
+_CLAIMS: Final = {
+    "postgresql": _claiming(JOB.c.id == _IN_ORDER.c.id),
+    "sqlite": _claiming(JOB.c.id.in_(sa.bindparam("keys", expanding=True))),
+}
 
 
 def _are_held(claims: Iterable[Claim]) -> tuple[sa.ColumnElement[bool], ...]:

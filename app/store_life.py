@@ -288,7 +288,7 @@ class LifeStatements:
         return None if row is None else job_row(row._asdict())
 
 
-def _claiming() -> sa.ReturningUpdate[Any]:
+def _claiming() -> sa.Executable:
     check_transition(JobStatus.PENDING, JobStatus.RUNNING)
     return (
         sa.update(JOB)

@@ -70,10 +70,10 @@ class WorkService:
         Those of a paused target are for the sweep to send again after the pause.
         """
         now = self._clock()
-        with self._store.write() as tx:
+        with self._store.once() as tx:
             rows = tx.chunks.claim(job_ids, worker=worker, now=now, lease_until=self._lease(now))
-            if len(rows) < len(job_ids):
-                tx.chunks.release(job_ids)
+        if len(rows) < len(job_ids):
+            self.release(job_ids)
         return [
             Claim(job_id=key, attempt=row.attempt, faults=row.faults, spec=spec_of(row))
             for key in job_ids
