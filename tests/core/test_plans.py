@@ -22,7 +22,7 @@ OFTEN: dict[str, Callable[[Transaction], object]] = {
     "load": lambda tx: tx.load(),
     "sent": lambda tx: tx.sent(),
     "unsent": lambda tx: tx.unsent(NOW, NOW, 500, ["aer"]),
-    "sent_before": lambda tx: tx.sent_before("aer", NOW),
+    "sent_before": lambda tx: tx.sent_before("aer", NOW, messages=5, limit=500),
     "lapsed": lambda tx: tx.lapsed(NOW),
     "active_among": lambda tx: tx.active_among([uuid4()]),
     "requeue": lambda tx: tx.targets.requeue(),
