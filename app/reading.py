@@ -74,6 +74,11 @@ class Reading:
                 raise no_job(job_id)
         return values
 
+    def small_results(self, job_id: str, most: int) -> Sequence[bytes]:
+        """As `results`; none if they take more bytes than this, or there is no such job."""
+        with self._store.read() as tx:
+            return tx.small_results(parse_job_id(job_id), most)
+
     def get_each(self, wanted: Sequence[Wanted]) -> list[Found | RequestError | None]:
         """Reads what several callers ask for, by one statement for each table."""
         keys = [_key(each) for each in wanted]

@@ -176,6 +176,10 @@ class JobService:
         """
         return self._reading.results(job_id)
 
+    def small_results(self, job_id: str, most: int) -> Sequence[bytes]:
+        """As `results`; none if they take more bytes than this, or there is no such job."""
+        return self._reading.small_results(job_id, most)
+
     def cancel(self, job_id: str) -> Canceled:
         """Cancels a job, unless it has ended.
 

@@ -159,6 +159,12 @@ def _by_keys(
     }
 
 
+_SMALL_RESULTS: Final = (
+    sa.select(RESULT.c.value)
+    .join(JOB, JOB.c.id == RESULT.c.job_id)
+    .where(JOB.c.id == sa.bindparam("key"), JOB.c.result_bytes <= sa.bindparam("most"))
+    .order_by(RESULT.c.result_type, RESULT.c.point)
+)
 # Put together once: to do so takes as long as the rest of a call.
 _JOB: Final = sa.select(JOB).where(JOB.c.id == sa.bindparam("key"))
 _JOBS: Final = _by_keys(sa.select(JOB), JOB.c.id)
@@ -304,6 +310,11 @@ class Transaction(LifeStatements):
     def results(self, job_id: UUID) -> Sequence[bytes]:
         """The encoded results of a job, by type and point."""
         return self.results_of([job_id]).get(job_id, [])
+
+    def small_results(self, job_id: UUID, most: int) -> list[bytes]:
+        """As `results`, or none if they take more bytes than this."""
+        values = {"key": job_id, "most": most}
+        return list(self._connection.execute(_SMALL_RESULTS, values).scalars())
 
     def results_of(self, job_ids: Collection[UUID]) -> dict[UUID, list[bytes]]:
         """The encoded results of those of these jobs that have any, by type and point."""

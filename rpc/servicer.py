@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -220,8 +221,10 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
         """Spares the watcher a call, if the results are small and can be had."""
         loop = asyncio.get_running_loop()
         with suppress(QDispatchError):
-            values = await loop.run_in_executor(self._calls, self._service.results, job_id)
-            if sum(map(len, values)) <= min(_SMALL_BYTES, self._max_result_bytes):
+            most = min(_SMALL_BYTES, self._max_result_bytes)
+            read = partial(self._service.small_results, job_id, most)
+            values = await loop.run_in_executor(self._calls, read)
+            if values:
                 answer.results.results.extend(map(pb.Result.FromString, values))
 
     async def _watch(

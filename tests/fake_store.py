@@ -101,6 +101,10 @@ class FakeTransaction:
     def sweeps(self, job_ids: Collection[UUID]) -> dict[UUID, bytes]:
         return {key: packed for key, packed in self._tables.sweeps.items() if key in job_ids}
 
+    def small_results(self, job_id: UUID, most: int) -> list[bytes]:
+        row = self.job(job_id)
+        return list(self.results(job_id)) if row and row.result_bytes <= most else []
+
     def results_of(self, job_ids: Collection[UUID]) -> dict[UUID, list[bytes]]:
         return {key: list(self.results(key)) for key in job_ids if self.results(key)}
 
