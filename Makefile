@@ -69,8 +69,8 @@ MINUTES ?= 30
 soak: $(READY)  ## Full load for long: what grows?
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(REPORT),--report $(REPORT))
 
-bench: $(READY)  ## What the service adds, against what users would otherwise use; ROWS=1,2,10 or none, STAGES=1, FULL=1 writes a report.
-	$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(FULL),--full --stages) $(if $(STAGES),--stages)
+bench: $(READY)  ## What the service adds, against what users would otherwise use; ROWS=1,2,10 or none, STAGES=1; FULL=1, REPORT=1 write a report.
+	$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(FULL),--full --stages) $(if $(STAGES),--stages) $(if $(REPORT),--report)
 
 WATCHERS ?= 2000
 bench-watchers: $(READY)  ## Does each of thousands of watchers hear of its job's end, and how soon?

@@ -42,11 +42,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # gRPC's own words about connections are no part of the figures.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    lines = _run(options.rows, full=options.full, with_stages=options.stages)
+    keeps = options.full or options.report
+    lines = _run(options.rows, full=options.full, keeps=keeps, with_stages=options.stages)
     return 1 if any(line.problem for line in lines) else 0
 
 
-def _run(rows: tuple[Row, ...], *, full: bool, with_stages: bool) -> list[Line]:
+def _run(rows: tuple[Row, ...], *, full: bool, keeps: bool, with_stages: bool) -> list[Line]:
     from benchmarks.installation import Workshop
 
     lines: list[Line] = []
@@ -57,9 +58,9 @@ def _run(rows: tuple[Row, ...], *, full: bool, with_stages: bool) -> list[Line]:
     def tell(line: Line) -> None:
         lines.append(line)
         print(table.render(line), flush=True)
-        if full:
+        if keeps:
             # The whole takes long, and may be ended before.
-            _keep(lines, None)
+            _keep(lines, None, full=full)
 
     started = time.monotonic()
     shop = Workshop()
@@ -73,17 +74,19 @@ def _run(rows: tuple[Row, ...], *, full: bool, with_stages: bool) -> list[Line]:
     print("-" * table.WIDTH)
     print(f"{table.closing(lines)}; {took_s:.0f} s in all")
     _log.debug(", ".join(f"row {number} {took[number]:.0f} s" for number in took))
-    if full:
-        print(f"report: {_keep(lines, stages)}")
+    if keeps:
+        print(f"report: {_keep(lines, stages, full=full)}")
     if stages is not None:
         print(table.stages(stages))
     return lines
 
 
-def _keep(lines: list[Line], stages: Breakdown | None) -> Path:
+def _keep(lines: list[Line], stages: Breakdown | None, *, full: bool) -> Path:
     """Writes the report, with what earlier runs have found of other rows."""
     from benchmarks import report, results
 
+    if not full:
+        lines = [replace(line, absolute=f"short form: {line.absolute}") for line in lines]
     known = results.read(_REPORT).with_rows(lines)
     if stages is not None:
         known = replace(known, stages=stages)
@@ -123,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--stages", action="store_true", help="and where the time of a small job goes"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="write the report of a short form, too"
     )
     parser.add_argument("--list", action="store_true", help="name the rows, and measure nothing")
     parser.add_argument("--verbose", action="store_true", help="tell why a row fails")
