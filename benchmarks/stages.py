@@ -21,7 +21,7 @@ from typing import Final
 from benchmarks import probes
 from benchmarks.installation import Installation
 from benchmarks.plan import Plan
-from benchmarks.programs import SHOTS, bell
+from benchmarks.programs import BELL, SHOTS, custom, fresh
 from qdispatch import Client
 from qdispatch.job import Job
 
@@ -58,10 +58,10 @@ STAGES: Final = (
     Stage(
         name="server",
         what="decoded, checked, the program file written",
-        probe="app.store:Store.write",
+        probe="app.store:Store.once",
         at_start=True,
     ),
-    Stage(name="commit", what="the transaction, to the disk", probe="app.store:Store.write"),
+    Stage(name="commit", what="the transaction, to the disk", probe="app.store:Store.once"),
     Stage(
         name="publish",
         what="the dispatcher begins to give the message away",
@@ -168,7 +168,7 @@ def _probed(plan: Plan) -> Iterator[tuple[Installation, Path]]:
 
 def _trip(client: Client) -> Trip:
     """What `client.submit(...).result()` does, step by step."""
-    circuit = bell()
+    circuit = custom(fresh(BELL), 2, depth=3)
     began = monotonic_ns()
     spec = client.prepare(circuit, target="aer", shots=SHOTS)
     prepared = monotonic_ns()
