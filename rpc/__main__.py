@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from threading import Event
+from typing import Final
 
 from app.database import START_PATIENCE_S, open_store
 from app.logs import set_up_logging
@@ -23,9 +24,15 @@ from tasks.listen import Listener
 
 _log = logging.getLogger(__name__)
 
+# How long a thread may work while others wait for it, in seconds.
+_SWITCH_S: Final = 0.0005
+
 
 def serve(settings: Settings, stop: Event) -> None:
     """Serves until ``stop`` is set."""
+    # Who only passes an answer on is not to wait for 5 ms, Python's default, behind a
+    # thread that works on another call.
+    sys.setswitchinterval(_SWITCH_S)
     store = open_store(settings, patience_s=START_PATIENCE_S)
     dispatcher = BackgroundDispatcher(make_celery(settings, results=False))
     watchers = Watchers(
