@@ -24,8 +24,10 @@ _MOST_JOBS: Final = 100
 _MOST_TOGETHER: Final = 4
 _MOST_QUBITS: Final = 16
 _MOST_SHOTS: Final = 100_000
-# Chunks that each slot should get of a batch, so that none is left with the last.
+# Chunks that each slot should get of a batch, so that none is left with the last; but
+# a few jobs are never worth messages of their own.
 _PER_SLOT: Final = 4
+_FEWEST_JOBS: Final = 4
 
 
 def cut_into_chunks(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Chunk]:
@@ -35,7 +37,7 @@ def cut_into_chunks(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Ch
         rows: The jobs, in the order in which they are to run.
         slots: How many simulations run at once, by target.
     """
-    return _cut(rows, slots, per_slot=_PER_SLOT, most=_MOST_JOBS)
+    return _cut(rows, slots, per_slot=_PER_SLOT, fewest=_FEWEST_JOBS, most=_MOST_JOBS)
 
 
 def cut_a_group(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Chunk]:
@@ -45,11 +47,11 @@ def cut_a_group(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Chunk]
     wait for each other anyway. Those who sent them wait for each by itself, so that
     few share a chunk.
     """
-    return _cut(rows, slots, per_slot=1, most=_MOST_TOGETHER)
+    return _cut(rows, slots, per_slot=1, fewest=1, most=_MOST_TOGETHER)
 
 
 def _cut(
-    rows: Sequence[JobRow], slots: Mapping[str, int], *, per_slot: int, most: int
+    rows: Sequence[JobRow], slots: Mapping[str, int], *, per_slot: int, fewest: int, most: int
 ) -> list[Chunk]:
     small: dict[str, list[JobRow]] = defaultdict(list)
     for row in rows:
@@ -57,7 +59,8 @@ def _cut(
             small[row.target].append(row)
     chunks = []
     for target, some in small.items():
-        size = min(most, -(-len(some) // (per_slot * max(1, slots.get(target, 1)))))
+        even = -(-len(some) // (per_slot * max(1, slots.get(target, 1))))
+        size = min(most, max(fewest, even))
         # One job alone has a message of its own.
         chunks += [_chunk(target, part) for part in _parts(some, size) if len(part) > 1]
     return chunks

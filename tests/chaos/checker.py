@@ -46,7 +46,7 @@ class Checker:
             report.cases += cases
             if ending:
                 report.endings[ending] += 1
-        known = {entry.order.request_id for entry in entries}
+        known = {entry.request_id for entry in entries}
         for request_id in self._rows.keys() - known:
             if not request_id.startswith("reference-"):
                 text = f"{request_id} is in the database, and nobody submitted it"
@@ -60,7 +60,7 @@ class Checker:
         job_id = entry.job_ids[0] if entry.job_ids else ""
         cases = []
         for verdict, text in self._faults(entry, info):
-            whole = f"{entry.order.request_id} ({entry.order.kind}), job {job_id}: {text}"
+            whole = f"{entry.request_id} ({entry.order.kind}), job {job_id}: {text}"
             cases.append(Case(verdict=verdict, text=whole, job_id=job_id))
         return cases, ending
 
@@ -72,7 +72,7 @@ class Checker:
             return None
 
     def _faults(self, entry: Entry, info: JobInfo | None) -> Iterator[tuple[Verdict, str]]:
-        rows = self._rows[entry.order.request_id]
+        rows = self._rows[entry.request_id]
         for problem, times in Counter(entry.problems).items():
             yield Verdict.WRONG, f"{problem} ({times} times)"
         if not entry.settled:

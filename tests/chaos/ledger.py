@@ -31,6 +31,7 @@ class Entry:
         verdict: What a cancellation came to; None if nobody answered.
         sightings: The different final statuses that were seen.
         problems: What should never be answered.
+        in_batch: The request_id that the server has made for a job of a batch.
     """
 
     order: Order
@@ -39,6 +40,12 @@ class Entry:
     verdict: CancelVerdict | None = None
     sightings: list[Sighting] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    in_batch: str = ""
+
+    @property
+    def request_id(self) -> str:
+        """By which the database knows the submission."""
+        return self.in_batch or self.order.request_id
 
     @property
     def settled(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import count
 from queue import Empty, PriorityQueue
@@ -21,11 +21,13 @@ from qdispatch.errors import (
 from qdispatch.model import CancelVerdict, JobInfo
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tests.chaos.ledger import Entry, Ledger
-from tests.chaos.mixture import Order, extra
+from tests.chaos.mixture import Kind, Order, extra
 
 T = TypeVar("T")
 
-_SUBMITTERS: Final = 4
+_SUBMITTERS: Final = 3
+# Jobs of one batch.
+_BATCH: Final = 24
 _CANCELERS: Final = 3
 _OBSERVERS: Final = 2
 _TIMEOUT_S: Final = 6.0
@@ -67,7 +69,10 @@ class Load:
         self._no_more = Event()
         self._submitted = Event()
         self._stop = Event()
-        self._submitters = self._threads("submitter", self._submit_all, _SUBMITTERS)
+        self._submitters = [
+            *self._threads("submitter", self._submit_all, _SUBMITTERS),
+            *self._threads("batch submitter", self._submit_batches, 1),
+        ]
         self._cancelers = self._threads("canceler", self._cancel_all, _CANCELERS)
         self._observers = self._threads("observer", self._observe, _OBSERVERS)
 
@@ -129,14 +134,17 @@ class Load:
                 return
             self._submit(client, self._ledger.open(order))
 
-    def _next(self) -> Order | None:
+    def _next(self, *, wait: bool = True) -> Order | None:
         with self._changed:
             # The backlog changes without a word; so this looks now and then.
-            while not (self._no_more.is_set() or self._extra) and (
-                self._given >= self._allowed or self._backlog() >= self._most
+            while (
+                wait
+                and not (self._no_more.is_set() or self._extra)
+                and (self._given >= self._allowed or self._backlog() >= self._most)
             ):
                 self._changed.wait(0.2)
-            if self._stop.is_set() or (self._no_more.is_set() and self._given >= self._allowed):
+            over = self._given >= self._allowed and (self._no_more.is_set() or not wait)
+            if self._stop.is_set() or over:
                 return None
             if self._extra:
                 return self._extra.pop()
@@ -156,8 +164,37 @@ class Load:
             if info is None:
                 return
             entry.acknowledge(info.id)
-        if order.cancel_after_s is not None:
-            due = time.monotonic() + order.cancel_after_s
+        self._cancel_later(entry)
+
+    def _submit_batches(self, client: Client) -> None:
+        while (first := self._next()) is not None:
+            orders = [first]
+            while len(orders) < _BATCH and (order := self._next(wait=False)) is not None:
+                orders.append(order)
+            alone = [order for order in orders if order.repeated or order.kind is Kind.REFUSED]
+            for order in alone:
+                self._submit(client, self._ledger.open(order))
+            together = [order for order in orders if order not in alone]
+            if together:
+                self._submit_batch(client, [self._ledger.open(order) for order in together])
+
+    def _submit_batch(self, client: Client, entries: Sequence[Entry]) -> None:
+        specs = [entry.order.spec for entry in entries]
+        request_id = f"batch-{entries[0].order.request_id}"
+        kept = self._until_answered(
+            entries[0], lambda: client.create_jobs(specs, request_id=request_id)
+        )
+        if kept is None:
+            return
+        batch, job_ids = kept
+        for index, (entry, job_id) in enumerate(zip(entries, job_ids, strict=True)):
+            entry.in_batch = f"{batch.id}/{index}"
+            entry.acknowledge(job_id)
+            self._cancel_later(entry)
+
+    def _cancel_later(self, entry: Entry) -> None:
+        if entry.order.cancel_after_s is not None:
+            due = time.monotonic() + entry.order.cancel_after_s
             self._due.put((due, next(self._numbers), entry))
 
     # -- canceling

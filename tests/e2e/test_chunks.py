@@ -56,7 +56,7 @@ def test_canceling_one_leaves_the_others_of_its_chunk(client: Client, stack: Sta
 
     assert wait_until(two_run, 60), stack.logs()
     carried = [set(task["args"][0]) for task in tasks(stack)]
-    assert all(len(each) == 3 for each in carried)
+    assert all(len(each) == 4 for each in carried)
     one, other = running
     assert client.cancel_job(one) is CancelVerdict.STOPPED_RUNNING
     (kept,) = (client.get_job(each) for each in (other,))
