@@ -21,7 +21,7 @@ from app.store import Store
 # Jobs in one chunk at the most: of a batch, and of those that came together by chance;
 # and what they may be like.
 _MOST_JOBS: Final = 100
-_MOST_TOGETHER: Final = 4
+_MOST_TOGETHER: Final = 8
 _MOST_QUBITS: Final = 16
 _MOST_SHOTS: Final = 100_000
 # Chunks that each slot should get of a batch, so that none is left with the last; but
