@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from app.events import line
-from app.jobs import Claim, check_transition
+from app.jobs import Claim
 from app.rows import IN_CHUNK, JOB, JobRow, job_row
+from app.store_claims import claiming
 from app.store_life import lock_in_order
 from app.store_targets import is_paused
 from qdispatch.model import JobStatus
@@ -85,24 +86,6 @@ class ChunkStatements:
         return set(self._connection.execute(statement.returning(JOB.c.id)).scalars())
 
 
-def _claiming(*among: sa.ColumnElement[bool]) -> sa.Executable:
-    check_transition(JobStatus.PENDING, JobStatus.RUNNING)
-    return (
-        sa.update(JOB)
-        .where(*among, JOB.c.status == JobStatus.PENDING)
-        .where(~is_paused(hold=True))
-        .values(
-            status=JobStatus.RUNNING,
-            attempt=JOB.c.attempt + 1,
-            worker=sa.bindparam("by"),
-            started_at=sa.bindparam("now"),
-            lease_until=sa.bindparam("until"),
-            life=JOB.c.life + sa.bindparam("line", type_=sa.Text),
-        )
-        .returning(*JOB.c)
-    )
-
-
 # On PostgreSQL rows are locked in the order of their ids, as everywhere, in the same
 # statement: two who would else wait for each other.
 _IN_ORDER: Final = (
@@ -114,8 +97,8 @@ _IN_ORDER: Final = (
 )
 # Put together once: that takes as long as the rest of a claim.
 _CLAIMS: Final = {
-    "postgresql": _claiming(JOB.c.id == _IN_ORDER.c.id),
-    "sqlite": _claiming(JOB.c.id.in_(sa.bindparam("keys", expanding=True))),
+    "postgresql": claiming(JOB.c.id == _IN_ORDER.c.id),
+    "sqlite": claiming(JOB.c.id.in_(sa.bindparam("keys", expanding=True))),
 }
 
 

@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from app.events import appended, line
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.rows import JOB, RESULT, JobRow, job_row
+from app.store_claims import claiming
 from app.store_ends import Ended, end_attempts, storable
-from app.store_targets import is_paused
 from qdispatch.errors import QDispatchError
 from qdispatch.model import JobStatus
 
@@ -288,26 +288,8 @@ class LifeStatements:
         return None if row is None else job_row(row._asdict())
 
 
-def _claiming() -> sa.Executable:
-    check_transition(JobStatus.PENDING, JobStatus.RUNNING)
-    return (
-        sa.update(JOB)
-        .where(JOB.c.id == sa.bindparam("key"), JOB.c.status == JobStatus.PENDING)
-        .where(~is_paused(hold=True))
-        .values(
-            status=JobStatus.RUNNING,
-            attempt=JOB.c.attempt + 1,
-            worker=sa.bindparam("by"),
-            started_at=sa.bindparam("now"),
-            lease_until=sa.bindparam("until"),
-            life=JOB.c.life + sa.bindparam("line", type_=sa.Text),
-        )
-        .returning(*JOB.c)
-    )
-
-
 # Put together once: that takes as long as the rest of a claim.
-_CLAIM: Final = _claiming()
+_CLAIM: Final = claiming(JOB.c.id == sa.bindparam("key"))
 
 
 def lock_in_order(connection: sa.Connection, job_ids: list[UUID]) -> None:
