@@ -17,13 +17,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.ports import Dispatch
 from app.rows import (
     ACTIVE,
     BATCH,
-    IN_CHUNK,
     JOB,
-    LEASED,
     RESULT,
     SWEEP,
     WORKER,
@@ -33,11 +30,11 @@ from app.rows import (
 )
 from app.store_cache import CacheStatements
 from app.store_chunks import ChunkStatements
+from app.store_dispatch import DispatchStatements
 from app.store_history import HistoryStatements
 from app.store_insert import ACCEPT_JOBS, INSERT_JOBS, INSERT_NEW_JOBS, as_json
-from app.store_life import LifeStatements, lock_in_order
 from app.store_lists import ListStatements
-from app.store_targets import TargetStatements, is_paused
+from app.store_targets import TargetStatements
 from app.watchdog import Watchdog
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus, TargetState
@@ -176,18 +173,8 @@ _RESULTS: Final = _by_keys(
     RESULT.c.job_id,
 )
 
-# What names the message that carries a job.
-_MESSAGE: Final = sa.func.coalesce(JOB.c.chunk_id, JOB.c.id)
-# Chunks that a slot has taken from the queue: it runs some of their jobs.
-_IN_HAND: Final = (
-    sa.select(JOB.c.chunk_id)
-    # Spelled as the partial index is, so that it is used.
-    .where(sa.literal_column(IN_CHUNK, sa.Boolean()), JOB.c.status == JobStatus.RUNNING)
-    .correlate(None)
-)
 
-
-class Transaction(LifeStatements):
+class Transaction(DispatchStatements):
     """The statements, within one transaction.
 
     Attributes:
@@ -330,139 +317,10 @@ class Transaction(LifeStatements):
         """How many jobs are pending and running, by target."""
         rows = self._connection.execute(
             sa.select(JOB.c.target, JOB.c.status, sa.func.count())
-            .where(_active())
+            .where(sa.text(ACTIVE))
             .group_by(JOB.c.target, JOB.c.status)
         )
         return {(target, status): number for target, status, number in rows}
-
-    # -- dispatch and sweep
-
-    def mark_sent(self, sent: Sequence[Dispatch], now: datetime) -> None:
-        """Notes that messages for these jobs are with the broker.
-
-        A note that comes after the job was claimed and handed over is about a
-        message that is used up, and must not keep the next one from being sent.
-        The same goes for a note about a job of a paused target.
-        """
-        lock_in_order(self._connection, [each.job_id for each in sent])
-        keys = [(each.job_id, each.attempt) for each in sent]
-        self._connection.execute(
-            sa.update(JOB)
-            .where(sa.tuple_(JOB.c.id, JOB.c.attempt).in_(keys), JOB.c.status == JobStatus.PENDING)
-            .where(~is_paused())
-            .values(sent_at=now, chunk_id=None)
-        )
-
-    def hold_back(self, job_id: UUID) -> None:
-        """Has a job that could not be claimed sent again, if it is pending still.
-
-        It is, if its target is paused; the message that led here is used up.
-        """
-        self._connection.execute(
-            sa.update(JOB)
-            .where(JOB.c.id == job_id, JOB.c.status == JobStatus.PENDING)
-            .values(sent_at=None, chunk_id=None)
-        )
-
-    def unsent(
-        self,
-        now: datetime,
-        created_before: datetime,
-        limit: int,
-        targets: Collection[str] | None = None,
-    ) -> list[Dispatch]:
-        """Jobs that no message was sent for, and may be sent by now, oldest first.
-
-        Args:
-            now: The time.
-            created_before: When they must have been there.
-            limit: The most to return.
-            targets: Those that there are; jobs of others wait for theirs.
-        """
-        return self._dispatches(
-            *([] if targets is None else [JOB.c.target.in_(targets)]),
-            JOB.c.sent_at.is_(None),
-            JOB.c.created_at < created_before,
-            sa.or_(JOB.c.not_before.is_(None), JOB.c.not_before <= now),
-            limit=limit,
-        )
-
-    def sent(self) -> dict[str, int]:
-        """How many messages should be in the queues, by target: those of pending jobs."""
-        rows = self._connection.execute(
-            sa.select(JOB.c.target, sa.func.count(_MESSAGE.distinct()))
-            .where(_active(), JOB.c.status == JobStatus.PENDING, JOB.c.sent_at.is_not(None))
-            .where(_MESSAGE.not_in(_IN_HAND))
-            .group_by(JOB.c.target)
-        )
-        return {target: int(number) for target, number in rows}
-
-    def sent_before(
-        self, target: str, moment: datetime, *, messages: int, limit: int
-    ) -> list[Dispatch]:
-        """Pending jobs of a target that were sent before a moment, oldest first.
-
-        Args:
-            target: The target.
-            moment: When.
-            messages: In how many messages, at the most: all jobs of a chunk are in one.
-            limit: The most to return.
-        """
-        found: list[Dispatch] = []
-        carriers: set[UUID] = set()
-        for dispatch, chunk_id in self._waiting(
-            JOB.c.target == target,
-            JOB.c.sent_at < moment,
-            _MESSAGE.not_in(_IN_HAND),
-            limit=limit,
-        ):
-            carriers.add(chunk_id or dispatch.job_id)
-            if len(carriers) > messages:
-                break
-            found.append(dispatch)
-        return found
-
-    def _dispatches(self, *where: sa.ColumnElement[bool], limit: int) -> list[Dispatch]:
-        return [dispatch for dispatch, _ in self._waiting(*where, limit=limit)]
-
-    def _waiting(
-        self, *where: sa.ColumnElement[bool], limit: int
-    ) -> list[tuple[Dispatch, UUID | None]]:
-        # Those of paused targets wait.
-        rows = self._connection.execute(
-            sa.select(
-                JOB.c.id,
-                JOB.c.attempt,
-                JOB.c.target,
-                JOB.c.n_qubits,
-                JOB.c.shots,
-                JOB.c.chunk_id,
-            )
-            .where(_active(), JOB.c.status == JobStatus.PENDING, ~is_paused(), *where)
-            .order_by(JOB.c.id)
-            .limit(limit)
-        )
-        return [
-            (
-                Dispatch(
-                    job_id=job_id,
-                    attempt=attempt,
-                    target=target,
-                    label=label(target, n_qubits, shots),
-                ),
-                chunk_id,
-            )
-            for job_id, attempt, target, n_qubits, shots, chunk_id in rows
-        ]
-
-    def lapsed(self, now: datetime) -> list[JobRow]:
-        """Jobs whose lease has ended: running, or canceled and not confirmed to have stopped."""
-        return self._rows(sa.select(JOB).where(_leased(), JOB.c.lease_until < now))
-
-    def active_among(self, job_ids: Sequence[UUID]) -> set[UUID]:
-        """Those of these jobs that are not final."""
-        statement = sa.select(JOB.c.id).where(JOB.c.id.in_(job_ids), _active())
-        return set(self._connection.execute(statement).scalars())
 
     # -- workers
 
@@ -502,17 +360,3 @@ class Transaction(LifeStatements):
             return None
         found = self._connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
         return None if found is None else str(found)
-
-
-def _active() -> sa.TextClause:
-    # Spelled as the partial index is, without parameters, so that it is used.
-    return sa.text(ACTIVE)
-
-
-def _leased() -> sa.TextClause:
-    return sa.text(LEASED)
-
-
-def label(target: str, n_qubits: int, shots: int) -> str:
-    """What monitors show of a job beside its id."""
-    return f"target={target} qubits={n_qubits} shots={shots}"

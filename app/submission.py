@@ -23,7 +23,8 @@ from app.programs import Programs
 from app.records import dump_observables, pack_points
 from app.rows import BatchRow, JobRow, job_row
 from app.settings import Settings, TargetSettings
-from app.store import Store, Transaction, label
+from app.store import Store, Transaction
+from app.store_dispatch import label
 from app.validation import check_request_id, check_spec, in_batch
 from qdispatch.codec import encode_spec
 from qdispatch.errors import InvalidJobError, RequestConflictError, RequestError, TooLargeError

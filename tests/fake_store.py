@@ -13,7 +13,7 @@ from app.events import line
 from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.ports import Dispatch
 from app.rows import BatchRow, JobRow, WorkerRow
-from app.store import label
+from app.store_dispatch import label
 from app.store_ends import Ended
 from app.store_life import JobGoneError
 from qdispatch.model import JobStatus, TargetState
