@@ -19,8 +19,6 @@ def test_a_record_that_cannot_be_stored_is_only_logged(
     caplog.set_level(logging.INFO)
     celery = make_celery(make_settings(tmp_path, result_backend=backend), results=True)
     try:
-        # It tries its folder when it is made.
-        assert celery.backend is not None
         folder = tmp_path / "celery-results"
         if folder.exists():
             # As good as a full disk, also for root.
