@@ -6,14 +6,13 @@ Every method is one step of a use case's transaction.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -33,6 +32,7 @@ from app.store_chunks import ChunkStatements
 from app.store_dispatch import DispatchStatements
 from app.store_history import HistoryStatements
 from app.store_insert import ACCEPT_JOBS, INSERT_JOBS, INSERT_NEW_JOBS, as_json
+from app.store_keys import among
 from app.store_lists import ListStatements
 from app.store_targets import TargetStatements
 from app.watchdog import Watchdog
@@ -145,15 +145,13 @@ def _translated() -> Iterator[None]:
 def _by_keys(
     statement: sa.Select[Any], column: sa.ColumnElement[UUID]
 ) -> Mapping[str, sa.Select[Any]]:
-    """A statement about those that are among its parameter `keys`, for each database.
+    return {dialect: statement.where(each) for dialect, each in among(column).items()}
 
-    On PostgreSQL it is the same for any number, so that it is prepared once.
-    """
-    array = sa.bindparam("keys", type_=postgresql.ARRAY(sa.Uuid()))
-    return {
-        "postgresql": statement.where(column == sa.any_(array)),
-        "sqlite": statement.where(column.in_(sa.bindparam("keys", expanding=True))),
-    }
+
+def _in_order(rows: Iterable[JobRow]) -> list[dict[str, Any]]:
+    """What is to be inserted: two who add some of the same would else wait for each other."""
+    ordered = sorted(rows, key=lambda row: (row.owner, row.request_id))
+    return [row.model_dump() for row in ordered]
 
 
 _SMALL_RESULTS: Final = (
@@ -203,9 +201,7 @@ class Transaction(DispatchStatements):
             rows: The jobs.
             packed_points: The values of those that are sweeps.
         """
-        # Two that add some of the same would else wait for each other.
-        ordered = sorted(rows, key=lambda row: (row.owner, row.request_id))
-        values = [row.model_dump() for row in ordered]
+        values = _in_order(rows)
         if self._connection.dialect.name == "postgresql":
             added = self._connection.execute(INSERT_NEW_JOBS, {"rows": as_json(values)})
         else:
@@ -224,9 +220,8 @@ class Transaction(DispatchStatements):
             The jobs that were added, and the states of targets that are not active.
         """
         if self._connection.dialect.name == "postgresql":
-            ordered = sorted(rows, key=lambda row: (row.owner, row.request_id))
-            values = as_json([row.model_dump() for row in ordered])
-            found = self._connection.execute(ACCEPT_JOBS, {"rows": values}).all()
+            values = {"rows": as_json(_in_order(rows))}
+            found = self._connection.execute(ACCEPT_JOBS, values).all()
             states = {name: TargetState(state) for _, name, state in found if name is not None}
             return {key for key, _, _ in found if key is not None}, states
         states = dict(self.targets.states(hold=True))

@@ -9,9 +9,9 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from app.rows import ENTRY, JOB, RESULT, WORKER
+from app.store_keys import among
 from app.store_life import lock_in_order
 from qdispatch.model import JobStatus
 
@@ -47,14 +47,8 @@ def _entries(among: sa.ColumnElement[bool]) -> sa.Select[Any]:
     )
 
 
-# Made once: to put them together takes longer than to run them. PostgreSQL's is the
-# same for any number of keys, so that it is prepared once.
-_ENTRIES: Final = {
-    "sqlite": _entries(JOB.c.cache_key.in_(sa.bindparam("keys", expanding=True))),
-    "postgresql": _entries(
-        JOB.c.cache_key == sa.any_(sa.bindparam("keys", type_=postgresql.ARRAY(sa.LargeBinary)))
-    ),
-}
+# Made once: to put them together takes longer than to run them.
+_ENTRIES: Final = {dialect: _entries(each) for dialect, each in among(JOB.c.cache_key).items()}
 
 
 @dataclass(frozen=True, kw_only=True)

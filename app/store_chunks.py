@@ -11,12 +11,12 @@ from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from app.events import line
 from app.jobs import Claim
 from app.rows import IN_CHUNK, JOB, JobRow, job_row
 from app.store_claims import claiming
+from app.store_keys import among
 from app.store_life import lock_in_order
 from app.store_targets import is_paused
 from qdispatch.model import JobStatus
@@ -88,9 +88,10 @@ class ChunkStatements:
 
 # On PostgreSQL rows are locked in the order of their ids, as everywhere, in the same
 # statement: two who would else wait for each other.
+_AMONG: Final = among(JOB.c.id)
 _IN_ORDER: Final = (
     sa.select(JOB.c.id)
-    .where(JOB.c.id == sa.any_(sa.bindparam("keys", type_=postgresql.ARRAY(sa.Uuid()))))
+    .where(_AMONG["postgresql"])
     .order_by(JOB.c.id)
     .with_for_update()
     .cte("in_order")
@@ -98,7 +99,7 @@ _IN_ORDER: Final = (
 # Put together once: that takes as long as the rest of a claim.
 _CLAIMS: Final = {
     "postgresql": claiming(JOB.c.id == _IN_ORDER.c.id),
-    "sqlite": claiming(JOB.c.id.in_(sa.bindparam("keys", expanding=True))),
+    "sqlite": claiming(_AMONG["sqlite"]),
 }
 
 

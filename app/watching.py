@@ -19,9 +19,10 @@ from uuid import UUID
 
 from app.outlooks import OutlookSource
 from app.ports import Clock
+from app.rows import JobRow
 from app.settings import MAX_BATCH_JOBS
 from app.store import Store
-from app.store_lists import Version
+from app.store_lists import Life, Version
 from app.watches import BatchWatch, JobWatch, Outlooks, Watch
 from qdispatch.errors import (
     BatchNotFoundError,
@@ -232,7 +233,7 @@ class Watchers:
             if row.id in self._of_job:
                 self._targets[row.id] = row.target
                 # Those who watch it already have not been told of a newer one.
-                self._versions.setdefault(row.id, (row.status, len(row.life), row.points_done))
+                self._versions.setdefault(row.id, _version(row))
 
     def _look_up(self, watcher: Watcher, batch_id: UUID) -> None:
         with self._store.read() as tx:
@@ -249,9 +250,7 @@ class Watchers:
         if len(keys) <= _FEW:
             # One question: these have likely changed, or nobody would have said so.
             rows = self._rows(keys)
-            versions = {
-                key: (row.status, len(row.life), row.points_done) for key, row in rows.items()
-            }
+            versions = {key: _version(row) for key, row in rows.items()}
             fresh = self._changed_among(versions)
             rows = {key: row for key, row in rows.items() if key in fresh}
         else:
@@ -345,6 +344,11 @@ class Watchers:
                 del self._of_job[key]
                 self._versions.pop(key, None)
                 self._targets.pop(key, None)
+
+
+def _version(row: JobRow | Life) -> Version:
+    """As `ListStatements.versions` tells it."""
+    return row.status, len(row.life), row.points_done
 
 
 def _stopping() -> UnavailableError:

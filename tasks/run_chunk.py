@@ -11,17 +11,17 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
 from app.jobs import Claim, Failed, Finished
-from app.work import WorkService
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus
 from tasks.holds import GroupHold
-from tasks.settle import Ending, Settler, defect, ending_of
-from tasks.supervise import EngineSeam, Outcome, Stopped, StopRequest, Supervisor
+from tasks.runner import Runner
+from tasks.settle import Ending, ending_of
+from tasks.supervise import Stopped
 
 _log = logging.getLogger(__name__)
 
@@ -35,38 +35,14 @@ _SHORT_S: Final = 1e-4
 _GROUP_BYTES: Final = 2**20
 
 
-class ChunkRunner:
-    """Runs the jobs of one chunk at a time.
+class ChunkRunner(Runner):
+    """Runs the jobs of one chunk at a time."""
 
-    Args:
-        work: The database's side of it.
-        engine: The slot's.
-        worker: This worker's node name.
-        stop: Looked at whenever the engine's wait is woken.
-        changed: Told of jobs whose status has changed, for the sake of those who watch.
-    """
-
-    def __init__(
-        self,
-        *,
-        work: WorkService,
-        engine: EngineSeam,
-        worker: str,
-        stop: StopRequest,
-        changed: Callable[[Sequence[UUID]], None] = lambda _: None,
-    ) -> None:
-        self._work = work
-        self._engine = engine
-        self._worker = worker
-        self._stop = stop
-        self._changed = changed
-        self._settler = Settler(work, stop)
-        self._supervisor = Supervisor(work=work, engine=engine, stop=stop, began=self._began)
-        # Those of the group that have ended, and wait to be noted together.
-        self._ended: list[tuple[Claim, Finished | Failed]] = []
-        self._ends: Counter[JobStatus] = Counter()
-        # Those that were not claimed yet.
-        self._left: Sequence[UUID] = ()
+    # Those of the group that have ended, and wait to be noted together.
+    _ended: list[tuple[Claim, Finished | Failed]]
+    _ends: Counter[JobStatus]
+    # Those that were not claimed yet.
+    _left: Sequence[UUID]
 
     def run(self, job_ids: Sequence[UUID]) -> Counter[JobStatus]:
         """Runs those of these jobs that are pending.
@@ -124,7 +100,8 @@ class ChunkRunner:
         size = 0
         try:
             for claim in claims:
-                outcome = self._outcome(claim, hold)
+                begins = hold.begin(claim) and not self._stops()
+                outcome = self._outcome(claim, hold) if begins else Stopped()
                 hold.ended(claim)
                 if isinstance(outcome, Finished | Failed):
                     self._ended.append((claim, outcome))
@@ -140,18 +117,6 @@ class ChunkRunner:
             # The worker stops: leases lapse, and other attempts follow.
             self._engine.kill()
 
-    def _outcome(self, claim: Claim, hold: GroupHold) -> Outcome:
-        if not hold.begin(claim) or self._stops():
-            return Stopped()
-        try:
-            return self._supervisor.outcome(claim, hold)
-        except UnavailableError:
-            raise
-        except Exception:  # noqa: BLE001 - the job must end, whatever it was
-            _log.exception("job %s: unforeseen", claim.job_id)
-            self._engine.kill()
-            return defect()
-
     def _began(self, claim: Claim) -> None:
         """One takes its time: those before it are not to wait for it."""
         try:
@@ -159,7 +124,7 @@ class ChunkRunner:
         except UnavailableError as error:
             # This one has limits that somebody must look at: the ends are noted later.
             _log.warning("the ends of %d jobs wait: %s", len(self._ended), error)
-        self._changed([claim.job_id])
+        super()._began(claim)
 
     def _end(self) -> None:
         """Notes the ends of those that have ended, however long that takes."""
@@ -192,16 +157,6 @@ class ChunkRunner:
                 else:
                     self._count(self._settler.stopped(claim))
         self._changed([claim.job_id for claim, _ in ended])
-
-    def _settled(self, claim: Claim, outcome: Outcome) -> Ending:
-        """Notes the end of one by itself."""
-        try:
-            return self._settler.settle(claim, outcome)
-        except UnavailableError:
-            raise
-        except Exception:  # noqa: BLE001 - the job must end, whatever it was
-            _log.exception("job %s: unforeseen", claim.job_id)
-            return self._settler.settle(claim, defect())
 
     def _count(self, ending: Ending) -> None:
         if ending.status is not None:

@@ -57,16 +57,19 @@ class Sender:
             finally:
                 confirmed.extend(confirms.confirmed())
 
+        error: Exception | None = None
         try:
             self._link.use(publish)
-        except Exception as error:  # noqa: BLE001 - each transport has its own; a caller lives on
-            self._confirms = None
-            left = [each for each in items if each not in set(confirmed)]
-            if len(left) > 1 and not _is_away(error):
-                # What one of them is refused is no reason to keep the others back.
-                return confirmed + [done for each in left for done in self.send([each])]
-            for each in left:
-                _log.warning("cannot send %s, the sweep will: %s", _name(each), error)
+        except Exception as caught:  # noqa: BLE001 - each transport has its own; a caller lives on
+            self._confirms, error = None, caught
+        known = set(confirmed)
+        left = [each for each in items if each not in known]
+        if error is not None and len(left) > 1 and not _is_away(error):
+            # What one of them is refused is no reason to keep the others back.
+            return confirmed + [done for each in left for done in self.send([each])]
+        for each in left:
+            reason = error or "the broker refuses it"
+            _log.warning("cannot send %s, the sweep will: %s", _name(each), reason)
         return confirmed
 
     def _confirming(self, connection: Connection) -> Confirms[Sent]:

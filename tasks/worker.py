@@ -225,6 +225,12 @@ def _close(**_: object) -> None:
         _worker.close()
 
 
+def _this_slot() -> Slot:
+    if _slot is None:
+        raise JobFailedError("this process is no slot of a qdispatch worker")
+    return _slot
+
+
 @app.task(name=RUN_JOB, bind=True, throws=(JobFailedError,))
 def run_job(self: Task, job_id: str) -> dict[str, Any]:
     """Runs a job. Celery's record of it is for people; the database has the truth.
@@ -238,13 +244,12 @@ def run_job(self: Task, job_id: str) -> dict[str, Any]:
             changed nothing.
         Reject: The worker stops before it could begin; the message goes back.
     """
-    if _slot is None:
-        raise JobFailedError("this process is no slot of a qdispatch worker")
+    slot = _this_slot()
     key = known_id(job_id)
     if key is None:
         raise JobFailedError(f"{job_id!r} is not the id of a job")
     try:
-        ending: Ending = _slot.run(key)
+        ending: Ending = slot.run(key)
     except UnavailableError as error:
         raise Reject(str(error), requeue=True) from error
     if ending.status is JobStatus.FINISHED:
@@ -270,14 +275,13 @@ def run_chunk(job_ids: Sequence[str]) -> dict[str, int]:
         JobFailedError: This is no chunk.
         Reject: The worker stops before it could begin; the message goes back.
     """
-    if _slot is None:
-        raise JobFailedError("this process is no slot of a qdispatch worker")
+    slot = _this_slot()
     keys = [known_id(str(each)) for each in job_ids]
     known = [key for key in keys if key is not None]
     if not known or len(known) < len(keys):
         raise JobFailedError("not all of these are ids of jobs")
     try:
-        ends = _slot.run_chunk(known)
+        ends = slot.run_chunk(known)
     except UnavailableError as error:
         raise Reject(str(error), requeue=True) from error
     return {status.value: number for status, number in ends.items()}
