@@ -28,21 +28,34 @@ class Traffic:
     """What is told of tasks and jobs, without workers' heartbeats."""
 
     def __init__(self) -> None:
-        self.tasks: Counter[str] = Counter()
-        self.events: Counter[str] = Counter()
-        self.notices: list[list[str]] = []
-        self.notice_bytes = 0
+        self._sent: dict[str, str] = {}
+        self._events: list[tuple[str, str]] = []
+        self._notices: list[tuple[list[str], int]] = []
 
     def hear(self, message: Any) -> None:
         if isinstance(message.payload, dict) and "jobs" in message.payload:
-            self.notices.append(message.payload["jobs"])
-            self.notice_bytes += len(message.body)
-        else:
-            # Celery sends some of them several at a time.
-            some = message.payload if isinstance(message.payload, list) else [message.payload]
-            self.events.update(each["type"] for each in some)
-            # Celery tells of each message with a task, which go past every exchange.
-            self.tasks.update(each["name"] for each in some if each["type"] == "task-sent")
+            self._notices.append((message.payload["jobs"], len(message.body)))
+            return
+        # Celery sends some of them several at a time.
+        some = message.payload if isinstance(message.payload, list) else [message.payload]
+        self._events += [(each["type"], each["uuid"]) for each in some]
+        # Celery tells of each message with a task, which go past every exchange.
+        self._sent |= {each["uuid"]: each["name"] for each in some if each["type"] == "task-sent"}
+
+    @property
+    def tasks(self) -> Counter[str]:
+        """How many were sent meanwhile, by name."""
+        return Counter(self._sent.values())
+
+    @property
+    def events(self) -> Counter[str]:
+        """Of those tasks; others may still tell of what a test before has left."""
+        return Counter(kind for kind, task_id in self._events if task_id in self._sent)
+
+    def notices(self, job_ids: Iterable[str]) -> list[tuple[list[str], int]]:
+        """Those about any of these jobs, with their bytes."""
+        wanted = set(job_ids)
+        return [each for each in self._notices if wanted & set(each[0])]
 
 
 @contextmanager
@@ -75,9 +88,17 @@ def overheard(stack: Stack) -> Iterator[tuple[Traffic, Any]]:
 
 def heard_all(traffic: Traffic, listen: Any, job_ids: Iterable[str], tasks: int) -> bool:
     listen()
-    told = {job_id for some in traffic.notices for job_id in some}
+    told = {job_id for some, _ in traffic.notices(job_ids) for job_id in some}
     over = traffic.events["task-succeeded"] == traffic.events["task-sent"] >= tasks
     return over and told >= set(job_ids)
+
+
+def check_notices(traffic: Traffic, job_ids: Iterable[str], most: int) -> None:
+    notices = traffic.notices(job_ids)
+    told = [job_id for some, _ in notices for job_id in some]
+    assert set(told) == set(job_ids)
+    assert len(notices) <= most
+    assert sum(size for _, size in notices) <= len(told) * NOTICE_BYTES
 
 
 def test_a_single_job(client: Client, stack: Stack) -> None:
@@ -85,14 +106,12 @@ def test_a_single_job(client: Client, stack: Stack) -> None:
         jobs = [client.submit(circuits.qiskit_circuit(), target="aer", shots=10) for _ in range(5)]
         for job in jobs:
             job.wait(60)
-        assert wait_until(lambda: heard_all(traffic, listen, [job.id for job in jobs], 5), 30)
+        job_ids = [job.id for job in jobs]
+        assert wait_until(lambda: heard_all(traffic, listen, job_ids, 5), 30)
     assert traffic.tasks == {RUN_JOB: 5}
     assert sum(traffic.events.values()) == 5 * EVENTS
-    told = [job_id for some in traffic.notices for job_id in some]
     # Once at its end, and once before that if it took a moment.
-    assert set(told) == {job.id for job in jobs}
-    assert len(traffic.notices) <= 10
-    assert traffic.notice_bytes <= len(told) * NOTICE_BYTES
+    check_notices(traffic, job_ids, 10)
 
 
 def test_a_batch(client: Client, stack: Stack) -> None:
@@ -104,6 +123,4 @@ def test_a_batch(client: Client, stack: Stack) -> None:
     assert traffic.tasks[RUN_CHUNK] == 8
     # On a machine that is too busy, some of their jobs are sent again by themselves.
     assert sum(traffic.events.values()) == traffic.tasks.total() * EVENTS
-    told = [job_id for some in traffic.notices for job_id in some]
-    assert set(told) == set(batch.job_ids)
-    assert traffic.notice_bytes <= len(told) * NOTICE_BYTES
+    check_notices(traffic, batch.job_ids, 160)
