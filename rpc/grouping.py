@@ -2,7 +2,9 @@
 
 A commit costs the same for one job and for thirty, and so does a question to the
 database. The first call that comes goes at once; what comes while it is under way
-is the next group. A call that is alone so waits for nobody.
+is the next group. A call that is alone so waits for nobody. Another group goes beside
+the one that is under way only if it is full, since two halves cost nearly twice as
+much; or if that one is large, and may take long.
 
 Who was answered in a group often comes again at once. The next group therefore
 rests for as long as the last one took, or until all have come that are known of: as
@@ -13,10 +15,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from qdispatch.errors import UnavailableError
 
@@ -33,6 +35,9 @@ REST_S: Final = 0.005
 MOST: Final = 32
 MOST_BYTES: Final = 8 * 2**20
 
+#: A group of so many bytes is not waited for.
+LARGE_BYTES: Final = 2**18
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Waiting(Generic[Q, A]):
@@ -48,7 +53,7 @@ class Grouping(Generic[Q, A]):
         answering: Answers a group, in a thread. If it fails in a way that is not
             every question's own (only UnavailableError is), it is asked for each alone.
         threads: Where.
-        at_once: How many groups are under way at the same time.
+        at_once: How many groups are under way at the same time, at the most.
         rest_s: How long the next group rests, in seconds, by how long the last one took.
     """
 
@@ -62,7 +67,9 @@ class Grouping(Generic[Q, A]):
     ) -> None:
         self._answering = answering
         self._threads = threads
-        self._free = at_once
+        self._at_once = at_once
+        self._under_way = 0
+        self._bytes_under_way = 0
         self._rest_s = rest_s
         self._waiting: deque[_Waiting[Q, A]] = deque()
         self._rest: asyncio.TimerHandle | None = None
@@ -93,9 +100,20 @@ class Grouping(Generic[Q, A]):
             if len(self._waiting) < min(self._enough, MOST):
                 return
             self._end_rest()
-        while self._free and (group := self._next()):
-            self._free -= 1
+        while self._may_begin() and (group := self._next()):
+            self._under_way += 1
+            self._bytes_under_way += _size(group)
             self._threads.submit(self._work, group, loop, loop.time())
+
+    def _may_begin(self) -> bool:
+        if not self._under_way:
+            return True
+        if self._under_way == self._at_once:
+            return False
+        return self._bytes_under_way >= LARGE_BYTES or self._is_full()
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= MOST or _size(self._waiting) >= MOST_BYTES
 
     def _end_rest(self) -> None:
         if self._rest is not None:
@@ -126,7 +144,8 @@ class Grouping(Generic[Q, A]):
         loop: asyncio.AbstractEventLoop,
         began: float,
     ) -> None:
-        self._free += 1
+        self._under_way -= 1
+        self._bytes_under_way -= _size(group)
         for waiting, answer in zip(group, answers, strict=True):
             if waiting.answer.done():
                 continue
@@ -163,3 +182,7 @@ class Grouping(Generic[Q, A]):
                 return [error]
         # One of them is the cause, and the others shall not suffer for it.
         return [answer for each in questions for answer in self._answers([each])]
+
+
+def _size(some: Iterable[_Waiting[Any, Any]]) -> int:
+    return sum(each.size for each in some)

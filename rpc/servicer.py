@@ -39,7 +39,7 @@ T = TypeVar("T")
 # Results that are told with the end of their job, in bytes.
 _SMALL_BYTES: Final = 256 * 1024
 
-# Groups that are under way at the same time. What is committed waits for the disk,
+# Full groups that are under way at the same time. What is committed waits for the disk,
 # and another group can use the processor meanwhile; what is read hardly waits.
 _CREATING: Final = 2
 _GETTING: Final = 1

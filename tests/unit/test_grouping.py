@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qdispatch.errors import UnavailableError
-from rpc.grouping import MOST, MOST_BYTES, Grouping
+from rpc.grouping import LARGE_BYTES, MOST, MOST_BYTES, Grouping
 
 PATIENCE_S = 10.0
 
@@ -57,10 +57,14 @@ def run(
 
 
 async def first_alone(
-    group: Grouping[int, int], doubling: Doubling, others: Sequence[int], size: int = 0
+    group: Grouping[int, int],
+    doubling: Doubling,
+    others: Sequence[int],
+    size: int = 0,
+    first_size: int = 0,
 ) -> list[asyncio.Task[int]]:
     """One that is under way, and others that have come meanwhile."""
-    tasks = [asyncio.create_task(group.ask(0))]
+    tasks = [asyncio.create_task(group.ask(0, first_size))]
     await asyncio.to_thread(doubling.begun.wait, PATIENCE_S)
     tasks += [asyncio.create_task(group.ask(each, size)) for each in others]
     await asyncio.sleep(0)
@@ -127,21 +131,39 @@ def test_large_questions_go_in_small_groups(threads: ThreadPoolExecutor) -> None
     assert doubling.groups == [[0], [1, 2], [3, 4], [5], [6]]
 
 
-def test_as_many_groups_are_under_way_as_may_be(threads: ThreadPoolExecutor) -> None:
+@pytest.mark.parametrize(
+    ("at_once", "first_size", "others", "size", "beside"),
+    [
+        (2, 0, MOST - 1, 0, False),
+        (2, 0, MOST, 0, True),
+        (2, 0, 3, MOST_BYTES // 4, False),
+        (2, 0, 2, MOST_BYTES // 2, True),
+        (2, LARGE_BYTES, 1, 0, True),
+        (1, LARGE_BYTES, 2, MOST_BYTES // 2, False),
+    ],
+    ids=["few", "many", "small", "large", "beside a large one", "no more at once"],
+)
+def test_a_group_goes_beside_another_if_it_is_full_or_that_is_large(
+    threads: ThreadPoolExecutor,
+    at_once: int,
+    first_size: int,
+    others: int,
+    size: int,
+    beside: bool,
+) -> None:
     doubling = Doubling()
+    some = [*range(1, others + 1)]
 
     async def story(group: Grouping[int, int]) -> None:
-        tasks = await first_alone(group, doubling, [1])
-        doubling.begun.clear()
-        await asyncio.to_thread(doubling.begun.wait, PATIENCE_S)
-        tasks += [asyncio.create_task(group.ask(each)) for each in (2, 3)]
+        tasks = await first_alone(group, doubling, some, size, first_size)
+        tasks.append(asyncio.create_task(group.ask(others + 1)))
         await asyncio.sleep(0)
-        assert doubling.groups == [[0], [1]]
-        doubling.let.release(4)
-        assert await asyncio.gather(*tasks) == [0, 2, 4, 6]
+        doubling.let.release(3)
+        assert await asyncio.gather(*tasks) == [2 * each for each in range(others + 2)]
 
-    run(threads, doubling, story, at_once=2)
-    assert doubling.groups[2:] == [[2, 3]]
+    run(threads, doubling, story, at_once=at_once)
+    expected = [[0], some, [others + 1]] if beside else [[0], [*some, others + 1]]
+    assert sorted(doubling.groups) == expected
 
 
 def test_one_that_is_refused_is_no_other(threads: ThreadPoolExecutor) -> None:
