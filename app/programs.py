@@ -83,11 +83,9 @@ class Programs:
             raise UnavailableError(f"the program cannot be stored: {error}") from error
 
     def _store_all(self, programs: Mapping[UUID, str]) -> None:
-        linked = self._linked(programs)
         files = [
-            (self._path(job_id), program.encode())
-            for job_id, program in programs.items()
-            if job_id not in linked
+            ([self._path(job_id) for job_id in job_ids], data)
+            for data, job_ids in self._contents(programs)
         ]
         for at in range(0, len(files), _TOGETHER):
             some = files[at : at + _TOGETHER]
@@ -95,9 +93,38 @@ class Programs:
                 self._store_files(some)
             else:
                 # It is there whole, or not at all.
-                self._side_by_side(self._fs.pipe_file, some)
-        for job_id, first in linked.items():
-            self._link(self._path(first), self._path(job_id))
+                self._side_by_side(self._fs.pipe_file, [(path, data) for (path,), data in some])
+
+    def _contents(self, programs: Mapping[UUID, str]) -> Iterator[tuple[bytes, list[UUID]]]:
+        """What is to be in a file each, and the jobs that share it.
+
+        Those that come together often have the same program, and in a folder a second
+        name costs less than a file.
+        """
+        if not self._is_local:
+            yield from ((program.encode(), [job_id]) for job_id, program in programs.items())
+            return
+        alike: dict[str, list[UUID]] = {}
+        for job_id, program in programs.items():
+            alike.setdefault(program, []).append(job_id)
+        yield from ((program.encode(), job_ids) for program, job_ids in alike.items())
+
+    def _store_files(self, files: Sequence[tuple[Sequence[str], bytes]]) -> None:
+        with ExitStack() as opened:
+            numbers = []
+            for (path, *others), data in files:
+                fresh = Path(f"{path}{_FRESH}")
+                file = opened.enter_context(fresh.open("wb"))
+                file.write(data)
+                file.flush()
+                numbers.append((file.fileno(),))
+                # Names first, so that what makes the file last does so for them, too, as
+                # far as the file system can. Nobody looks for them before the commit.
+                fresh.rename(path)
+                for name in others:
+                    self._link(path, name)
+            # What was acknowledged outlives a loss of power, like the database.
+            self._side_by_side(os.fsync, numbers)
 
     @staticmethod
     def _link(path: str, name: str) -> None:
@@ -109,31 +136,6 @@ class Programs:
             shutil.copyfile(path, name)
             with Path(name).open("rb") as file:
                 os.fsync(file.fileno())
-
-    def _linked(self, programs: Mapping[UUID, str]) -> dict[UUID, UUID]:
-        """Which of these jobs can share a file with another, by another name for it.
-
-        Jobs of a batch often have the same program, and a name costs less than a file.
-        """
-        if not self._is_local:
-            return {}
-        first: dict[str, UUID] = {}
-        for job_id, program in programs.items():
-            first.setdefault(program, job_id)
-        return {key: first[text] for key, text in programs.items() if first[text] != key}
-
-    def _store_files(self, files: Sequence[tuple[str, bytes]]) -> None:
-        with ExitStack() as opened:
-            numbers = []
-            for path, data in files:
-                file = opened.enter_context(Path(f"{path}{_FRESH}").open("wb"))
-                file.write(data)
-                file.flush()
-                numbers.append((file.fileno(),))
-            # What was acknowledged outlives a loss of power, like the database.
-            self._side_by_side(os.fsync, numbers)
-        for path, _ in files:
-            Path(f"{path}{_FRESH}").rename(path)
 
     def _side_by_side(self, store: Callable[..., object], arguments: Sequence[Any]) -> None:
         """Disks and object stores make many files last in hardly more time than one."""
