@@ -30,6 +30,7 @@ class ChunkStatements:
 
     def mark_sent(self, chunk_ids: Sequence[UUID], now: datetime) -> None:
         """Notes that messages for these chunks are with the broker; see `Transaction.mark_sent`."""
+        dialect = self._connection.dialect.name
         statement = sa.select(JOB.c.id).where(
             _in_chunk(), JOB.c.chunk_id.in_(chunk_ids), JOB.c.status == JobStatus.PENDING
         )
@@ -39,11 +40,12 @@ class ChunkStatements:
             return
         lock_in_order(self._connection, job_ids)
         self._connection.execute(
-            sa.update(JOB)
-            .where(JOB.c.id.in_(job_ids), JOB.c.status == JobStatus.PENDING)
             # One that was given back meanwhile is to have another message.
+            sa.update(JOB)
+            .where(_AMONG[dialect], JOB.c.status == JobStatus.PENDING)
             .where(JOB.c.chunk_id.in_(chunk_ids), ~is_paused())
-            .values(sent_at=now)
+            .values(sent_at=now),
+            {"keys": job_ids},
         )
 
     def jobs(self, chunk_ids: Sequence[UUID]) -> list[UUID]:

@@ -20,6 +20,7 @@ from app.jobs import EncodedResult, Failed, Finished, check_transition
 from app.rows import JOB, RESULT, JobRow, job_row
 from app.store_claims import claiming
 from app.store_ends import Ended, end_attempts, storable
+from app.store_keys import among
 from qdispatch.errors import QDispatchError
 from qdispatch.model import JobStatus
 
@@ -290,6 +291,9 @@ class LifeStatements:
 
 # Put together once: that takes as long as the rest of a claim.
 _CLAIM: Final = claiming(JOB.c.id == sa.bindparam("key"))
+_LOCK: Final = (
+    sa.select(JOB.c.id).where(among(JOB.c.id)["postgresql"]).order_by(JOB.c.id).with_for_update()
+)
 
 
 def lock_in_order(connection: sa.Connection, job_ids: list[UUID]) -> None:
@@ -298,5 +302,4 @@ def lock_in_order(connection: sa.Connection, job_ids: list[UUID]) -> None:
     Two that change some of the same jobs would else wait for each other.
     """
     if len(job_ids) > 1 and connection.dialect.name == "postgresql":
-        rows = sa.select(JOB.c.id).where(JOB.c.id.in_(job_ids)).order_by(JOB.c.id)
-        connection.execute(rows.with_for_update())
+        connection.execute(_LOCK, {"keys": job_ids})

@@ -378,8 +378,9 @@ def _conflict(request_id: str, what: str) -> RequestConflictError:
 
 
 def _digest(spec: JobSpec) -> bytes:
+    content = encode_spec(spec)
     # The client's clock may differ between two tries of the same submission.
-    content = encode_spec(replace(spec, submission_date=None))
+    content.ClearField("submission_date")
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
 
 

@@ -72,6 +72,7 @@ class Grouping(Generic[Q, A]):
         self._bytes_under_way = 0
         self._rest_s = rest_s
         self._waiting: deque[_Waiting[Q, A]] = deque()
+        self._begins = False
         self._rest: asyncio.TimerHandle | None = None
         # So many end the rest.
         self._enough = 1
@@ -91,11 +92,14 @@ class Grouping(Generic[Q, A]):
             question=question, size=size, answer=loop.create_future()
         )
         self._waiting.append(waiting)
-        # Not at once: others may have come in the same round of the loop.
-        loop.call_soon(self._begin, loop)
+        if not self._begins:
+            # Not at once: others may have come in the same round of the loop.
+            self._begins = True
+            loop.call_soon(self._begin, loop)
         return await waiting.answer
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._begins = False
         if self._rest is not None:
             if len(self._waiting) < min(self._enough, MOST):
                 return
