@@ -2,9 +2,12 @@
 
 A commit costs the same for one job and for thirty, and so does a question to the
 database. The first call that comes goes at once; what comes while it is under way
-is the next group. A call that is alone so waits for nobody. Another group goes beside
-the one that is under way only if it is full, since two halves cost nearly twice as
-much; or if that one is large, and may take long.
+is the next group. A call that is alone so waits for nobody.
+
+Another group goes beside the one that is under way only if both are halves: of many,
+and this one no smaller. Small pieces cost nearly as much as the whole, each; but while
+one half waits for the disk, the other can use the processor. One that takes many bytes,
+and may take long, is waited for by nobody.
 
 Who was answered in a group often comes again at once. The next group therefore
 rests for as long as the last one took, or until all have come that are known of: as
@@ -34,6 +37,9 @@ REST_S: Final = 0.005
 #: The most questions in a group, and what they may take together, in bytes.
 MOST: Final = 32
 MOST_BYTES: Final = 8 * 2**20
+
+#: So many go beside another group.
+HALF: Final = MOST // 2
 
 #: A group of so many bytes is not waited for.
 LARGE_BYTES: Final = 2**18
@@ -68,8 +74,7 @@ class Grouping(Generic[Q, A]):
         self._answering = answering
         self._threads = threads
         self._at_once = at_once
-        self._under_way = 0
-        self._bytes_under_way = 0
+        self._under_way: list[Sequence[_Waiting[Q, A]]] = []
         self._rest_s = rest_s
         self._waiting: deque[_Waiting[Q, A]] = deque()
         self._begins = False
@@ -105,19 +110,18 @@ class Grouping(Generic[Q, A]):
                 return
             self._end_rest()
         while self._may_begin() and (group := self._next()):
-            self._under_way += 1
-            self._bytes_under_way += _size(group)
+            self._under_way.append(group)
             self._threads.submit(self._work, group, loop, loop.time())
 
     def _may_begin(self) -> bool:
         if not self._under_way:
             return True
-        if self._under_way == self._at_once:
+        if len(self._under_way) == self._at_once:
             return False
-        return self._bytes_under_way >= LARGE_BYTES or self._is_full()
-
-    def _is_full(self) -> bool:
-        return len(self._waiting) >= MOST or _size(self._waiting) >= MOST_BYTES
+        others = [each for group in self._under_way for each in group]
+        if _size(others) >= LARGE_BYTES or _size(self._waiting) >= MOST_BYTES:
+            return True
+        return len(self._waiting) >= max(HALF, len(others))
 
     def _end_rest(self) -> None:
         if self._rest is not None:
@@ -148,8 +152,7 @@ class Grouping(Generic[Q, A]):
         loop: asyncio.AbstractEventLoop,
         began: float,
     ) -> None:
-        self._under_way -= 1
-        self._bytes_under_way -= _size(group)
+        self._under_way.remove(group)
         for waiting, answer in zip(group, answers, strict=True):
             if waiting.answer.done():
                 continue

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qdispatch.errors import UnavailableError
-from rpc.grouping import LARGE_BYTES, MOST, MOST_BYTES, Grouping
+from rpc.grouping import HALF, LARGE_BYTES, MOST, MOST_BYTES, Grouping
 
 PATIENCE_S = 10.0
 
@@ -134,8 +134,8 @@ def test_large_questions_go_in_small_groups(threads: ThreadPoolExecutor) -> None
 @pytest.mark.parametrize(
     ("at_once", "first_size", "others", "size", "beside"),
     [
-        (2, 0, MOST - 1, 0, False),
-        (2, 0, MOST, 0, True),
+        (2, 0, HALF - 1, 0, False),
+        (2, 0, HALF, 0, True),
         (2, 0, 3, MOST_BYTES // 4, False),
         (2, 0, 2, MOST_BYTES // 2, True),
         (2, LARGE_BYTES, 1, 0, True),
@@ -143,7 +143,7 @@ def test_large_questions_go_in_small_groups(threads: ThreadPoolExecutor) -> None
     ],
     ids=["few", "many", "small", "large", "beside a large one", "no more at once"],
 )
-def test_a_group_goes_beside_another_if_it_is_full_or_that_is_large(
+def test_a_group_goes_beside_another_if_it_is_of_many_or_that_is_large(
     threads: ThreadPoolExecutor,
     at_once: int,
     first_size: int,
@@ -164,6 +164,24 @@ def test_a_group_goes_beside_another_if_it_is_full_or_that_is_large(
     run(threads, doubling, story, at_once=at_once)
     expected = [[0], some, [others + 1]] if beside else [[0], [*some, others + 1]]
     assert sorted(doubling.groups) == expected
+
+
+def test_a_group_that_goes_beside_another_is_no_smaller(threads: ThreadPoolExecutor) -> None:
+    doubling = Doubling()
+    half = HALF + 4
+
+    async def story(group: Grouping[int, int]) -> None:
+        tasks = [asyncio.create_task(group.ask(each)) for each in range(half)]
+        await asyncio.to_thread(doubling.begun.wait, PATIENCE_S)
+        tasks += [asyncio.create_task(group.ask(half + each)) for each in range(half - 1)]
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(group.ask(2 * half - 1)))
+        await asyncio.sleep(0)
+        doubling.let.release(2)
+        await asyncio.gather(*tasks)
+
+    run(threads, doubling, story, at_once=2)
+    assert sorted(doubling.groups) == [[*range(half)], [*range(half, 2 * half)]]
 
 
 def test_one_that_is_refused_is_no_other(threads: ThreadPoolExecutor) -> None:
