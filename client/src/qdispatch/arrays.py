@@ -1,4 +1,4 @@
-"""Long results, kept as the bytes that they came in.
+"""Long results, and the points of sweeps, kept as the bytes that they came in.
 
 They are sequences of Python's own values, so that a client needs no numpy; and
 numpy takes each of them as an array, without a copy: ``numpy.asarray(memory)``.
@@ -6,8 +6,11 @@ numpy takes each of them as an array, without a copy: ``numpy.asarray(memory)``.
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
@@ -222,6 +225,76 @@ class Probabilities(_Packed[float]):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return _array(self.packed, "<f8", dtype, copy)
+
+
+class PackedPoints(_Packed[tuple[float, ...]]):
+    """The points of a sweep, each the value of each parameter.
+
+    As a sequence: tuples of floats; it equals a tuple of the same ones. As an
+    array: float64 of shape (points, parameters).
+
+    Attributes:
+        packed: The array's bytes, little-endian.
+        width: How many parameters there are, at least 1.
+    """
+
+    def __init__(self, packed: bytes, width: int) -> None:
+        if width < 1:
+            raise ValueError("a point has at least one value")
+        super().__init__(packed, width * _REAL.size)
+        self.width = width
+        self._point = Struct(f"<{width}d")
+
+    @property
+    def values(self) -> array[float]:
+        """All values, point by point."""
+        values = array("d", self.packed)
+        if sys.byteorder == "big":
+            values.byteswap()
+        return values
+
+    def _read(self, at: int) -> tuple[float, ...]:
+        return self._point.unpack_from(self.packed, at)
+
+    def __iter__(self) -> Iterator[tuple[float, ...]]:
+        return self._point.iter_unpack(self.packed)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[float, ...]: ...
+    @overload
+    def __getitem__(self, index: slice) -> PackedPoints: ...
+    def __getitem__(self, index: int | slice) -> tuple[float, ...] | PackedPoints:
+        if not isinstance(index, slice):
+            return super().__getitem__(index)
+        starts = (each * self._size for each in range(len(self))[index])
+        some = b"".join(self.packed[at : at + self._size] for at in starts)
+        return PackedPoints(some, self.width)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PackedPoints | tuple):
+            return NotImplemented
+        return tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return _array(self.packed, "<f8", dtype, copy).reshape(len(self), self.width)
+
+
+def pack_points(points: Sequence[Sequence[float]]) -> bytes:
+    """The values of points as `PackedPoints` has them."""
+    if isinstance(points, PackedPoints):
+        return points.packed
+    return pack_values(array("d", chain.from_iterable(points)))
+
+
+def pack_values(values: array[float]) -> bytes:
+    """Doubles as little-endian bytes."""
+    if sys.byteorder == "big":
+        values = values[:]
+        values.byteswap()
+    return values.tobytes()
 
 
 def _array(packed: bytes, kind: str, dtype: Any, copy: bool | None) -> npt.NDArray[Any]:
