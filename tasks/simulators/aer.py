@@ -208,7 +208,7 @@ class _Run:
         drawn = self._aer.run(made, self._setup(self._request.shots, seed))
         return self._read(drawn, saved, seed)
 
-    @property
+    @cached_property
     def _draws_here(self) -> bool:
         """Whether shots are drawn from the state here, which Aer does 5 to 40 times as slowly.
 
@@ -270,10 +270,12 @@ class _Run:
         state = np.asarray(saved["state"]) if "state" in saved else None
         if self._draws_here and state is not None:
             return statevector.measure(state, self._circuit, request)
-        raw = self._sampled(drawn) if self._measures else Raw()
         values = self._values(saved, seed)
         if self._from_state and state is not None:
             values = statevector.with_variances(values, state, request)
+        if not self._measures and "quasi" not in saved:
+            return Raw(state=state, values=values)
+        raw = self._sampled(drawn) if self._measures else Raw()
         quasi = None
         if "quasi" in saved:
             terminal = self._circuit.terminal or {}
@@ -299,7 +301,7 @@ class _Run:
             request, self._squared, by_string, stream_of_values(seed), all_sums=self._sums
         )
 
-    @property
+    @cached_property
     def _in_sums(self) -> bool:
         """Whether Aer adds up an observable; else it gives the mean of each string."""
         exact = self.method == STATEVECTOR and not self._request.shots
@@ -329,12 +331,12 @@ class _Run:
     def _sums(self) -> Sums:
         return sums((*self._request.observables, *self._squared))
 
-    @property
+    @cached_property
     def _measures(self) -> bool:
         drawn = wants_measurements(self._request) and self._request.shots > 0
         return drawn and not self._draws_here
 
-    @property
+    @cached_property
     def _from_state(self) -> bool:
         # A state vector's variance is computed from it; elsewhere from the square.
         exact = not self._request.shots

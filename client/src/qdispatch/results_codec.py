@@ -43,9 +43,15 @@ def _unpack_outcomes(message: pb.Outcomes, size: int) -> Sequence[str]:
     return unpack_outcomes(packed, n_bits) if n_bits else [""] * size
 
 
-def encode_result(result: Result) -> pb.Result:
-    """The wire form of a result; outcomes of counts and quasi are sorted on the way."""
-    message = pb.Result(type=RESULT_TYPE[result.type], point=result.point)  # type: ignore[arg-type]
+def encode_result(result: Result, point: int | None = None) -> pb.Result:
+    """The wire form of a result; outcomes of counts and quasi are sorted on the way.
+
+    Args:
+        result: The result.
+        point: Index of its sweep point; the result's own if not given.
+    """
+    place = result.point if point is None else point
+    message = pb.Result(type=RESULT_TYPE[result.type], point=place)  # type: ignore[arg-type]
     _ENCODERS[result.type](message, result)
     return message
 
