@@ -110,7 +110,11 @@ def decode_result(message: pb.Result) -> Result:
     Raises:
         ValueError: What is packed in it does not fit its size.
     """
-    return _DECODERS[member(RESULT_TYPE, message.type, "type")](message)
+    kind = message.type
+    if kind not in _BY_NUMBER:
+        # Says which ones there are.
+        member(RESULT_TYPE, kind, "type")
+    return _BY_NUMBER[kind](message)
 
 
 def _decode_counts(message: pb.Result) -> Result:
@@ -180,6 +184,8 @@ _DECODERS: Final[Mapping[ResultType, Callable[[pb.Result], Result]]] = {
     ResultType.PROBABILITIES: _decode_probabilities,
     ResultType.VARIANCE: _decode_variance,
 }
+
+_BY_NUMBER: Final = {RESULT_TYPE[kind]: decode for kind, decode in _DECODERS.items()}
 
 
 def _check_length(length: int, n_qubits: int) -> None:
