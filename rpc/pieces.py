@@ -21,6 +21,11 @@ _KEY: Final = b"\x0a"
 _HEAD_BYTES: Final = 6
 
 
+def framed(values: Sequence[bytes]) -> list[bytes]:
+    """A ResultSet of results, each a serialized qdispatch.v1.Result, in parts."""
+    return [part for value in values for part in (_KEY + varint(len(value)), value)]
+
+
 def pieces(
     values: Sequence[bytes], offset: int, most: int = PIECE_BYTES
 ) -> Iterator[pb.GetResultResponse]:
@@ -31,7 +36,7 @@ def pieces(
         offset: How many bytes of the set to leave out.
         most: What one answer carries, in bytes.
     """
-    parts = [part for value in values for part in (_KEY + varint(len(value)), value)]
+    parts = framed(values)
     size = sum(map(len, parts))
     yield pb.GetResultResponse(size=size)
     waiting = bytearray()

@@ -140,11 +140,12 @@ def _decode_quasi(message: pb.Result) -> Result:
 
 
 def _decode_expval(message: pb.Result) -> Result:
+    expval = message.expval
     return Result(
         type=ResultType.EXPVAL,
         point=message.point,
-        expval=tuple(message.expval.values),
-        standard_errors=tuple(message.expval.standard_errors),
+        expval=tuple(expval.values),
+        standard_errors=tuple(expval.standard_errors),
     )
 
 
