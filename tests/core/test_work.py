@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.jobs import Claim, EncodedResult, retry_delay_s
+from app.jobs import Claim, EncodedResult, Finished, retry_delay_s
 from app.programs import ProgramLostError
 from qdispatch.model import ErrorKind, JobError, JobStatus, Timings
 from tests.specs import BELL, bell
@@ -84,6 +84,37 @@ def test_results_come_by_type_and_point(world: World) -> None:
     )
     assert world.work.finish(claim, finished(results=results))
     assert world.jobs.results(str(claim.job_id)) == [b"counts0", b"counts1", b"expval0", b"quasi0"]
+
+
+def test_jobs_that_end_together_keep_their_results_apart(world: World) -> None:
+    first, lost, none, last = (world.running() for _ in range(4))
+    world.jobs.cancel(str(lost.job_id))
+
+    def results(*some: tuple[str, int, bytes]) -> Finished:
+        return finished(
+            results=tuple(
+                EncodedResult(result_type=name, point=point, value=value)
+                for name, point, value in some
+            )
+        )
+
+    many = [("expval", point, f"{point}".encode()) for point in range(300)]
+    held = world.work.end_many(
+        [
+            (first, results(("counts", 0, b""), ("expval", 0, b"\0\xff"))),
+            (lost, results(("counts", 0, b"lost"))),
+            (none, failed()),
+            (last, results(*many, ("counts", 7, b"counts"))),
+        ]
+    )
+    assert held == {first.job_id, none.job_id, last.job_id}
+    found = {claim: world.jobs.results(str(claim.job_id)) for claim in (first, lost, none, last)}
+    assert found == {
+        first: [b"", b"\0\xff"],
+        lost: [],
+        none: [],
+        last: [b"counts", *(value for _, _, value in many)],
+    }
 
 
 def test_a_job_may_finish_without_results(world: World) -> None:

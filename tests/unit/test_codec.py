@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -208,6 +209,26 @@ def test_golden_spec() -> None:
         "720161"
     )  # fmt: skip
     assert codec.encode_spec(spec).SerializeToString(deterministic=True).hex() == golden
+
+
+@pytest.mark.parametrize("number", [1, 16, 2048], ids=["", "two bytes long", "three bytes long"])
+def test_points_are_on_the_wire_as_protobuf_has_them(number: int) -> None:
+    values = [0.5 * place for place in range(2 * number)]
+    points = tuple(zip(values[::2], values[1::2], strict=True))
+    spec = JobSpec(
+        program="x",
+        program_format=ProgramFormat.OPENQASM3,
+        framework="f",
+        n_qubits=1,
+        depth=1,
+        parameters=("a", "b"),
+        parameter_values=points,
+    )
+    message = codec.encode_spec(spec)
+    assert list(message.parameter_values) == values
+    assert codec.decode_spec(message) == spec
+    packed = codec.decode_spec(message).parameter_values
+    assert codec.encode_spec(replace(spec, parameter_values=packed)) == message
 
 
 def test_golden_counts() -> None:
