@@ -25,7 +25,7 @@ from tasks.simulators.aer_circuit import (
     reached,
 )
 from tasks.simulators.aer_methods import choose, statevector_bytes
-from tasks.simulators.aer_sweep import runs_together, simulate_together
+from tasks.simulators.aer_sweep import FUSED_QUBITS, runs_together, simulate_together
 from tasks.simulators.aer_ways import Ways
 from tasks.simulators.amplitudes import State
 from tasks.simulators.memory import fits
@@ -43,6 +43,7 @@ from tasks.simulators.results import (
     wants_values,
     wants_variances,
 )
+from tasks.simulators.rotations import joined
 from tasks.simulators.shots import from_hex
 from tasks.simulators.squares import squares
 from tasks.simulators.values import Pauli, Sums, Values, constant, paulis, static_values, sums
@@ -203,7 +204,7 @@ class _Run:
             return self._read(data, data, seed)
         saved = self._aer.run(self._saving(), self._setup(1, seed, saves=True))
         made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
-        made.add(self._circuit.gates())
+        made.add(self._gates)
         self._measure(made)
         drawn = self._aer.run(made, self._setup(self._request.shots, seed))
         return self._read(drawn, saved, seed)
@@ -244,11 +245,21 @@ class _Run:
             truncate=not (saves and wants_values(request)),
         )
 
+    @cached_property
+    def _gates(self) -> Sequence[Gate]:
+        """The gates of a static circuit, as they are run."""
+        gates = self._circuit.gates()
+        # The phase of a state counts; samples are Aer's own for the circuit as it is.
+        exact = not wants_state(self._request) and not wants_measurements(self._request)
+        # More qubits, and Aer makes the gates fewer by itself.
+        small = self.method == STATEVECTOR and self._circuit.n_qubits < FUSED_QUBITS
+        return joined(gates) if exact and small else tuple(gates)
+
     def _saving(self) -> AerCircuit:
         """A static circuit without its measurements, and what is saved of its state."""
         request, n_clbits = self._request, self._circuit.n_clbits
         made = self._new(self._circuit.n_qubits, n_clbits)
-        made.add(self._circuit.gates())
+        made.add(self._gates)
         for number, strings in enumerate(self._saved):
             if strings:
                 made.save_paulis(strings, _value(number))

@@ -39,7 +39,7 @@ _MANIFOLD: Final = 8
 _TWICE: Final = 2
 #: From this many qubits on Aer fuses the gates of a circuit that is run alone.
 #: Points that share one circuit go without, and would differ in the last digits.
-_FUSED_QUBITS: Final = 14
+FUSED_QUBITS: Final = 14
 
 
 class Run(Protocol):
@@ -130,7 +130,7 @@ class _Points:
 
     def _together(self, rows: Sequence[Sequence[float]], seed: int | None) -> list[Point]:
         threads = self._request.threads
-        together = self._sweep.circuit.n_qubits < _FUSED_QUBITS
+        together = self._sweep.circuit.n_qubits < FUSED_QUBITS
         shares = max(1, min(threads, len(rows) // _LEAST_POINTS)) if together else 1
         # Built anew each time: Aer changes what it runs.
         built = [self._run.built(seed) for _ in range(shares)]
