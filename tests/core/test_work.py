@@ -11,6 +11,8 @@ import pytest
 from app.jobs import Claim, EncodedResult, Finished, retry_delay_s
 from app.programs import ProgramLostError
 from qdispatch.model import ErrorKind, JobError, JobStatus, Timings
+from tests.core.databases import ON_POSTGRESQL
+from tests.core.journal import traced
 from tests.specs import BELL, bell
 from tests.world import WORKER, World, counts, failed, finished
 
@@ -130,6 +132,20 @@ def test_large_results_are_kept_to_the_byte(world: World) -> None:
         claim, finished(results=(EncodedResult(result_type="quasi", point=0, value=value),))
     )
     assert world.jobs.results(str(claim.job_id)) == [value]
+
+
+@ON_POSTGRESQL
+def test_results_go_to_the_database_and_back_as_they_are(world: World) -> None:
+    value = bytes(range(256)) * 64
+    result = EncodedResult(result_type="counts", point=0, value=value)
+    claim = world.running()
+    with traced(world) as sizes:
+        assert world.work.finish(claim, finished(results=(result,)))
+        assert world.jobs.results(str(claim.job_id)) == [value]
+    # Once each way; spelled out, they would be twice as long.
+    long = [size for size in sizes if size >= len(value)]
+    assert len(long) == 2
+    assert sum(long) < 2.2 * len(value)
 
 
 def test_a_finish_that_comes_too_late_leaves_no_results(world: World) -> None:
