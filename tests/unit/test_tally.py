@@ -23,3 +23,25 @@ def test_a_tally_is_what_counting_gives(n_bits: int) -> None:
     found = tally.outcomes()
     assert dict(found) == dict(sorted(Counter(shots).items()))
     assert list(found) == sorted(set(shots))
+
+
+@pytest.mark.parametrize("n_pieces", [1, 2], ids=["at once", "in pieces"])
+@pytest.mark.parametrize("same", ["", "0" * 70], ids=["different", "different at the end"])
+def test_wide_shots_that_are_all_different_are_in_order(same: str, n_pieces: int) -> None:
+    rng = np.random.default_rng(5)
+    shots = [same + "".join(map(str, rng.integers(0, 2, 90))) for _ in range(200)]
+    n_bits = len(same) + 90
+    tally = Tally(n_bits)
+    for piece in np.array_split(np.asarray(Memory.of(shots, n_bits)), n_pieces):
+        tally.add(piece)
+    found = tally.outcomes()
+    assert list(found) == sorted(shots)
+    assert list(found.values()) == [1] * 200
+
+
+def test_an_outcome_that_comes_again_in_another_piece_is_counted_once() -> None:
+    tally = Tally(80)
+    shots = np.asarray(Memory.of(["1" * 80, "01" * 40], 80))
+    tally.add(shots)
+    tally.add(shots[:1])
+    assert dict(tally.outcomes()) == {"01" * 40: 1, "1" * 80: 2}
