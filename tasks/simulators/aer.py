@@ -46,6 +46,7 @@ from tasks.simulators.results import (
 from tasks.simulators.rotations import joined
 from tasks.simulators.shots import from_hex
 from tasks.simulators.squares import squares
+from tasks.simulators.tally import NUMBER_BITS, of_numbers
 from tasks.simulators.values import Pauli, Sums, Values, constant, paulis, static_values, sums
 
 #: Aer's matrix product state computes all 2**k probabilities of k qubits.
@@ -395,5 +396,11 @@ def _value(number: int) -> str:
     return f"value{number}"
 
 
-def _counts(data: Mapping[str, Any], n_clbits: int) -> dict[str, int]:
-    return {f"{int(key, 16):0{n_clbits}b}": times for key, times in data["counts"].items()}
+def _counts(data: Mapping[str, Any], n_clbits: int) -> Mapping[str, int]:
+    counts = data["counts"]
+    if n_clbits > NUMBER_BITS:
+        return {f"{int(key, 16):0{n_clbits}b}": times for key, times in counts.items()}
+    # Python's strings take as long as many a simulation.
+    numbers = np.fromiter((int(key, 16) for key in counts), np.uint64, len(counts))
+    times = np.fromiter(counts.values(), np.int64, len(counts))
+    return of_numbers(numbers, times, n_clbits)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from qdispatch.arrays import Memory
-from tasks.simulators.tally import Tally
+from tasks.simulators.outcomes import count
+from tasks.simulators.tally import Tally, of_numbers, of_states
 
 
 @pytest.mark.parametrize("n_bits", [1, 8, 20, 64, 65, 200])
@@ -45,3 +46,20 @@ def test_an_outcome_that_comes_again_in_another_piece_is_counted_once() -> None:
     tally.add(shots)
     tally.add(shots[:1])
     assert dict(tally.outcomes()) == {"01" * 40: 1, "1" * 80: 2}
+
+
+@pytest.mark.parametrize("n_clbits", [3, 64, 70])
+def test_drawn_states_are_counted_as_outcomes(n_clbits: int) -> None:
+    samples = np.random.default_rng(n_clbits).integers(0, 16, 500)
+    # Qubit 2 is not measured, and two bits are never written.
+    terminal = {0: 3, n_clbits - 1: 0, 1: 1}
+    found = of_states(samples, terminal, n_clbits)
+    assert dict(found) == count(samples, terminal, n_clbits)
+    assert list(found) == sorted(found)
+
+
+def test_numbers_are_outcomes_in_ascending_order() -> None:
+    numbers = np.array([2**63 + 1, 5, 2**40], dtype=np.uint64)
+    found = of_numbers(numbers, np.array([1, 2, 3]), 64)
+    assert found.numbers == [2, 3, 1]
+    assert [int(each, 2) for each in found] == [5, 2**40, 2**63 + 1]

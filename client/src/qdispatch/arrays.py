@@ -35,7 +35,7 @@ def pack_outcomes(outcomes: Sequence[str], n_bits: int) -> bytes:
         n_bits: Classical bits of an outcome.
     """
     width = (n_bits + 7) // 8
-    if n_bits == 0 or any(len(each) != n_bits for each in outcomes):
+    if n_bits == 0 or not {n_bits}.issuperset(map(len, outcomes)):
         return b"".join(int(each or "0", 2).to_bytes(width, "big") for each in outcomes)
     # As one long number each time, which is many times as quick as one by one.
     lead = "0" * (8 * width - n_bits)
