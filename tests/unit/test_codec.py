@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np  # noqa: F401 - long results are read by it
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -253,7 +255,9 @@ def test_outcomes_are_sorted_and_wider_than_64_bits() -> None:
 
 
 @pytest.mark.parametrize("n_bits", [17, 24, 70])
-def test_more_outcomes_than_are_packed_at_once(n_bits: int) -> None:
+def test_more_outcomes_than_are_packed_at_once(
+    n_bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counts = {format(number, f"0{n_bits}b"): number + 1 for number in range(0, 60_000, 2)}
     message = results_codec.encode_result(
         Result(type=ResultType.COUNTS, n_bits=n_bits, counts=counts)
@@ -262,6 +266,10 @@ def test_more_outcomes_than_are_packed_at_once(n_bits: int) -> None:
     assert message.counts.outcomes.packed == b"".join(
         int(key, 2).to_bytes(width, "big") for key in counts
     )
+    assert "numpy" in sys.modules
+    assert results_codec.decode_result(message).counts == counts
+    # A client may do without.
+    monkeypatch.delitem(sys.modules, "numpy")
     assert results_codec.decode_result(message).counts == counts
 
 

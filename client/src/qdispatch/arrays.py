@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 _T = TypeVar("_T")
@@ -24,7 +25,9 @@ _COMPLEX: Final = Struct("<dd")
 _REAL: Final = Struct("<d")
 
 #: What is turned into text, or back, at a time, in bytes; more leaves the processor's caches.
-_AT_ONCE: Final = 2**16
+_AT_ONCE: Final = 2**14
+#: From so many bytes on numpy is asked, if it is there.
+_LONG: Final = 2**10
 
 
 def pack_outcomes(outcomes: Sequence[str], n_bits: int) -> bytes:
@@ -52,11 +55,29 @@ def unpack_outcomes(packed: bytes, n_bits: int) -> list[str]:
     found: list[str] = []
     size = width * max(1, _AT_ONCE // width)
     for at in range(0, len(packed), size):
-        piece = packed[at : at + size]
-        text = format(int.from_bytes(piece, "big"), f"0{8 * len(piece)}b")
+        text = _digits(packed[at : at + size])
         step, lead = 8 * width, 8 * width - n_bits
         found += [text[start + lead : start + step] for start in range(0, len(text), step)]
     return found
+
+
+def _digits(packed: bytes) -> str:
+    """The bits of some bytes, the highest of each byte on its left."""
+    # Whoever has long results has numpy most often, which takes half as long.
+    if len(packed) < _LONG or "numpy" not in sys.modules:
+        return format(int.from_bytes(packed, "big"), f"0{8 * len(packed)}b")
+    import numpy as np
+
+    text: bytes = _texts()[np.frombuffer(packed, np.uint8)].tobytes()
+    return text.decode("ascii")
+
+
+@cache
+def _texts() -> npt.NDArray[np.uint64]:
+    """The eight digits of each byte, as they lie in memory."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(b"%08d" % int(f"{byte:b}") for byte in range(256)), np.uint64)
 
 
 class _Packed(Sequence[_T]):
