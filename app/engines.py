@@ -41,11 +41,26 @@ def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
         pool_timeout=CONNECT_TIMEOUT_S,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
+            "cursor_factory": _binary_cursor(),
             # In another zone, the first and the last moments of the calendar
             # would come back in years that Python does not have.
             "options": "-c timezone=utc " + " ".join(f"-c {each}" for each in session),
         },
     )
+
+
+def _binary_cursor() -> type[Any]:
+    """A cursor that has values come as they are; as text, bytes are twice as long."""
+    # Whoever uses SQLite does not load the driver.
+    from psycopg import Cursor
+    from psycopg.pq import Format
+
+    class BinaryCursor(Cursor[Any]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.format = Format.BINARY
+
+    return BinaryCursor
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

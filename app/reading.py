@@ -8,9 +8,10 @@ from typing import Final
 from uuid import UUID
 
 from app.ids import parse_job_id
-from app.records import info_of, unpack_points
+from app.records import info_of
 from app.rows import JobRow
 from app.store import Store
+from qdispatch.arrays import PackedPoints
 from qdispatch.errors import JobNotFoundError, RequestError
 from qdispatch.model import JobInfo, JobStatus
 from qdispatch.updates import JobFilter
@@ -176,5 +177,5 @@ def _info(row: JobRow, packed_points: bytes) -> JobInfo:
     info = info_of(row)
     if not packed_points:
         return info
-    points = unpack_points(packed_points, len(row.parameters))
+    points = PackedPoints(packed_points, len(row.parameters))
     return replace(info, spec=replace(info.spec, parameter_values=points))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from app.events import events_of
@@ -118,25 +115,3 @@ def batch_of(row: BatchRow, numbers: Mapping[JobStatus, int]) -> BatchInfo:
         size=row.size,
         **{status.value: numbers.get(status, 0) for status in JobStatus},
     )
-
-
-def pack_points(points: Sequence[Sequence[float]]) -> bytes:
-    """The values of a sweep's parameters as they are stored."""
-    values = array("d", chain.from_iterable(points))
-    if sys.byteorder == "big":
-        values.byteswap()
-    return values.tobytes()
-
-
-def unpack_points(packed: bytes, width: int) -> tuple[tuple[float, ...], ...]:
-    """The values of a sweep's parameters, point by point.
-
-    Args:
-        packed: From `pack_points`.
-        width: How many parameters there are.
-    """
-    values = array("d")
-    values.frombytes(packed)
-    if sys.byteorder == "big":
-        values.byteswap()
-    return tuple(tuple(values[at : at + width]) for at in range(0, len(values), width))

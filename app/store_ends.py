@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from app.events import line
-from app.jobs import Claim, Failed, Finished, check_transition
+from app.jobs import Claim, EncodedResult, Failed, Finished, check_transition
 from app.rows import JOB, RESULT
 from qdispatch.model import JobStatus
 
@@ -38,7 +38,13 @@ _SET: Final = {
     "error_message": "text",
 }
 _GIVEN: Final = {"id": "uuid", "attempt": "int4", "line": "text", **_SET}
-_RESULTS: Final = {"job_id": "uuid", "result_type": "text", "point": "int4", "value": "bytea"}
+# Of a result: places, from 1, of its job among those given and of its type among the
+# types; its point; where in the bytes of all results its own begin, from 1, and how many.
+_PARTS: Final = ("job", "kind", "point", "at", "size")
+_PART: Final = {
+    name: f"(CAST(:parts AS int4[]))[{len(_PARTS)} * (part - 1) + {place}]"
+    for place, name in enumerate(_PARTS, 1)
+}
 
 
 def _arrays(prefix: str, columns: dict[str, str]) -> str:
@@ -66,10 +72,14 @@ _END: Final = sa.text(
             AND job.status = '{JobStatus.RUNNING.value}'
         RETURNING job.id
     ), stored AS (
-        INSERT INTO result ({", ".join(_RESULTS)})
-        SELECT {", ".join(f"given_result.{name}" for name in _RESULTS)}
-        FROM unnest({_arrays("of_", _RESULTS)}) AS given_result({", ".join(_RESULTS)})
-        JOIN ended ON ended.id = given_result.job_id
+        INSERT INTO result (job_id, result_type, point, value)
+        SELECT
+            ended.id,
+            (CAST(:kinds AS text[]))[{_PART["kind"]}],
+            {_PART["point"]},
+            substring(CAST(:values AS bytea) FROM {_PART["at"]} FOR {_PART["size"]})
+        FROM generate_series(1, cardinality(CAST(:parts AS int4[])) / {len(_PARTS)}) AS part
+        JOIN ended ON ended.id = (CAST(:id AS uuid[]))[{_PART["job"]}]
     )
     SELECT id FROM ended
     """  # noqa: S608 - names of our own columns
@@ -101,7 +111,7 @@ class _End:
     claim: Claim
     values: dict[str, Any]
     line: str
-    results: list[dict[str, Any]]
+    results: Sequence[EncodedResult] = ()
 
 
 def end_attempts(
@@ -136,7 +146,7 @@ def _end_of(claim: Claim, outcome: Finished | Failed, now: datetime, saving_s: f
         "fingerprint": "",
         "result_bytes": 0,
     }
-    results: list[dict[str, Any]] = []
+    results: Sequence[EncodedResult] = ()
     if isinstance(outcome, Finished):
         values |= {
             "method": outcome.method,
@@ -145,15 +155,7 @@ def _end_of(claim: Claim, outcome: Finished | Failed, now: datetime, saving_s: f
             "saving_s": saving_s,
             "result_bytes": sum(len(each.value) for each in outcome.results),
         }
-        results = [
-            {
-                "job_id": claim.job_id,
-                "result_type": each.result_type,
-                "point": each.point,
-                "value": each.value,
-            }
-            for each in outcome.results
-        ]
+        results = outcome.results
     else:
         values |= {"error_kind": outcome.kind.value, "error_message": storable(outcome.message)}
     return _End(claim=claim, values=values, line=line(status, now), results=results)
@@ -164,12 +166,34 @@ def _parameters(ends: Iterable[_End], now: datetime) -> dict[str, Any]:
         {"id": each.claim.job_id, "attempt": each.claim.attempt, "line": each.line, **each.values}
         for each in ends
     ]
-    results = [result for each in ends for result in each.results]
     return (
         {"now": now}
         | {name: [each[name] for each in given] for name in _GIVEN}
-        | {f"of_{name}": [each[name] for each in results] for name in _RESULTS}
+        | _parameters_of_results([each.results for each in ends])
     )
+
+
+def _parameters_of_results(results: Sequence[Sequence[EncodedResult]]) -> dict[str, Any]:
+    """The results of each end: their bytes together, and numbers that tell them apart.
+
+    A sweep has thousands. The driver makes arrays value by value, which takes it longer
+    than the database takes to store them; numbers are a text in a tenth of that.
+    """
+    kinds: dict[str, int] = {}
+    parts: list[int] = []
+    at = 1
+    for job, some in enumerate(results, 1):
+        for each in some:
+            kind = kinds.setdefault(each.result_type, len(kinds) + 1)
+            size = len(each.value)
+            parts += (job, kind, int(each.point), at, size)
+            at += size
+    return {
+        "kinds": list(kinds),
+        "values": b"".join([each.value for some in results for each in some]),
+        # An array as PostgreSQL writes it.
+        "parts": f"{{{','.join(map(str, parts))}}}",
+    }
 
 
 def _one_by_one(connection: sa.Connection, ends: Iterable[_End], now: datetime) -> Iterator[UUID]:
@@ -184,7 +208,8 @@ def _one_by_one(connection: sa.Connection, ends: Iterable[_End], now: datetime) 
         }
         if connection.execute(_END_ONE, parameters).rowcount == 1:
             if each.results:
-                connection.execute(sa.insert(RESULT), each.results)
+                rows = [{"job_id": each.claim.job_id, **vars(result)} for result in each.results]
+                connection.execute(sa.insert(RESULT), rows)
             yield each.claim.job_id
 
 

@@ -20,12 +20,13 @@ from app.ids import new_id
 from app.placement import WORKER_SEEN_S, Placement, TargetLoad, drained_error
 from app.ports import Chunk, Clock, Dispatch, Dispatcher
 from app.programs import Programs
-from app.records import dump_observables, pack_points
+from app.records import dump_observables
 from app.rows import BatchRow, JobRow, job_row
 from app.settings import Settings, TargetSettings
 from app.store import Store, Transaction
 from app.store_dispatch import label
 from app.validation import check_request_id, check_spec, in_batch
+from qdispatch.arrays import pack_points
 from qdispatch.codec import encode_spec
 from qdispatch.errors import InvalidJobError, RequestConflictError, RequestError, TooLargeError
 from qdispatch.model import JobSpec, JobStatus, TargetState

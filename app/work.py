@@ -13,12 +13,13 @@ from app.faults import Fault, end_attempt
 from app.jobs import Claim, Failed, Finished
 from app.ports import Clock
 from app.programs import Programs
-from app.records import spec_of, unpack_points
+from app.records import spec_of
 from app.rows import JobRow, WorkerRow
 from app.settings import JobSettings
 from app.store import Store
 from app.store_ends import Ended
 from app.store_life import JobGoneError
+from qdispatch.arrays import PackedPoints
 from qdispatch.model import JobStatus
 
 # Results from this size on may take a while to store, in bytes.
@@ -60,7 +61,7 @@ class WorkService:
                 tx.hold_back(job_id)
                 return None
             packed = tx.sweep(job_id) if row.n_points else b""
-        points = unpack_points(packed, len(row.parameters)) if row.n_points else ()
+        points = PackedPoints(packed, len(row.parameters)) if row.n_points else ()
         spec = replace(spec_of(row), parameter_values=points)
         return Claim(job_id=job_id, attempt=row.attempt, faults=row.faults, spec=spec)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
@@ -10,11 +11,12 @@ from uuid import UUID
 from app.placement import WORKER_SEEN_S
 from app.ports import Clock
 from app.programs import ProgramLostError, Programs
-from app.records import batch_of, info_of, unpack_points
+from app.records import batch_of, info_of
 from app.settings import Settings
 from app.store import Store
 from app.submission import ANONYMOUS
 from page.asking import Asked
+from qdispatch.arrays import PackedPoints
 from qdispatch.errors import JobNotFoundError, UnavailableError
 from qdispatch.model import JobInfo, JobStatus, Result, TargetState
 from qdispatch.results_codec import decode_result
@@ -49,7 +51,7 @@ class Detail:
     """Its text, or the beginning; None if there is none to show."""
     program_note: str
     """Why there is none, or not all."""
-    points: tuple[tuple[float, ...], ...]
+    points: Sequence[tuple[float, ...]]
     """Of a sweep: the values of the parameters at each point."""
     results: tuple[Result, ...]
     result_bytes: int
@@ -138,7 +140,7 @@ class Reader:
             job=info_of(row),
             program=program,
             program_note=note,
-            points=unpack_points(values, len(row.parameters)) if row.parameters else (),
+            points=PackedPoints(values, len(row.parameters)) if row.parameters else (),
             results=tuple(decode_result(pb.Result.FromString(each)) for each in packed),
             result_bytes=row.result_bytes,
         )

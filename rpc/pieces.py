@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from qdispatch.codec import varint
 from qdispatch.v1 import qdispatch_pb2 as pb
 
 M = TypeVar("M", bound=Message)
@@ -20,6 +21,11 @@ _KEY: Final = b"\x0a"
 _HEAD_BYTES: Final = 6
 
 
+def framed(values: Sequence[bytes]) -> list[bytes]:
+    """A ResultSet of results, each a serialized qdispatch.v1.Result, in parts."""
+    return [part for value in values for part in (_KEY + varint(len(value)), value)]
+
+
 def pieces(
     values: Sequence[bytes], offset: int, most: int = PIECE_BYTES
 ) -> Iterator[pb.GetResultResponse]:
@@ -30,7 +36,7 @@ def pieces(
         offset: How many bytes of the set to leave out.
         most: What one answer carries, in bytes.
     """
-    parts = [part for value in values for part in (_KEY + _varint(len(value)), value)]
+    parts = framed(values)
     size = sum(map(len, parts))
     yield pb.GetResultResponse(size=size)
     waiting = bytearray()
@@ -72,12 +78,3 @@ class Room(Generic[M]):
             return False
         self.messages.append(message)
         return True
-
-
-def _varint(number: int) -> bytes:
-    groups = bytearray()
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)

@@ -31,7 +31,7 @@ from qdispatch.watch_codec import (
 )
 from rpc.errors import abort, abort_async
 from rpc.grouping import Grouping
-from rpc.pieces import PIECE_BYTES, Room, pieces
+from rpc.pieces import PIECE_BYTES, Room, framed, pieces
 from rpc.watch import Mailbox
 
 T = TypeVar("T")
@@ -225,7 +225,7 @@ class QDispatchServicer(pb_grpc.QDispatchServicer):
             read = partial(self._service.small_results, job_id, most)
             values = await loop.run_in_executor(self._calls, read)
             if values:
-                answer.results.results.extend(map(pb.Result.FromString, values))
+                answer.results.MergeFromString(b"".join(framed(values)))
 
     async def _watch(
         self,

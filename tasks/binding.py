@@ -37,7 +37,7 @@ class Sweep:
     ) -> None:
         self.circuit = circuit
         self._names = names
-        self._points = np.array(points, dtype=np.float64).reshape(len(points), len(names))
+        self._points = np.asarray(points, dtype=np.float64).reshape(len(points), len(names))
         self._columns: dict[Formula, int] = {}
         self._gates: list[str] = []
         self._body = self._block(circuit.ops)

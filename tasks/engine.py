@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -366,15 +366,8 @@ def _read_answer(pipe: Connection, fingerprint: str) -> Finished | Failed | Prog
             simulating_s=header.get("simulating_s"),
             **known,
         )
-    payload = memoryview(_read_payload(pipe, header))
-    results = []
-    at = 0
-    for each in header["results"]:
-        value = bytes(payload[at : at + each["size"]])
-        results.append(EncodedResult(result_type=each["type"], point=each["point"], value=value))
-        at += each["size"]
     return Finished(
-        results=tuple(results),
+        results=tuple(_results(header["results"], _read_payload(pipe, header))),
         method=header["method"],
         method_reason=header["method_reason"],
         fingerprint=fingerprint,
@@ -382,6 +375,13 @@ def _read_answer(pipe: Connection, fingerprint: str) -> Finished | Failed | Prog
         simulating_s=header["simulating_s"],
         **known,
     )
+
+
+def _results(known: dict[str, Any], payload: bytes) -> Iterator[EncodedResult]:
+    end = 0
+    for kind, point, size in zip(known["types"], known["points"], known["sizes"], strict=True):
+        begin, end = end, end + size
+        yield EncodedResult(result_type=kind, point=point, value=payload[begin:end])
 
 
 def _read_payload(pipe: Connection, header: dict[str, Any]) -> bytes:

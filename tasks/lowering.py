@@ -57,6 +57,11 @@ def unsupported(message: str) -> SimulationError:
     return SimulationError(ErrorKind.UNSUPPORTED, message)
 
 
+def too_many_operations() -> SimulationError:
+    """An error of a program that grows beyond `MAX_OPERATIONS`."""
+    return unsupported(f"the program has more than {MAX_OPERATIONS:,} operations")
+
+
 def needs_number(what: str, formula: Formula) -> SimulationError:
     """An error where a formula cannot stand."""
     return unsupported(f"{what} needs a number, and {formula.names()[0]} is an input")
@@ -242,7 +247,7 @@ class _CircuitLowering:
                 # The phase of a gate in a branch is global as well: branches do not interfere.
                 self._phase += lower(instruction, where, ops)
                 if len(ops) > MAX_OPERATIONS:
-                    raise unsupported(f"the program has more than {MAX_OPERATIONS:,} operations")
+                    raise too_many_operations()
         return tuple(ops)
 
     def _branch(self, instruction: Any, where: tuple[int, ...], clbits: dict[Any, int]) -> Branch:
@@ -269,16 +274,19 @@ def drop_idle_resets(ops: tuple[Op, ...]) -> tuple[Op, ...]:
 
     Programs often begin with a reset; without it they stay static.
     """
-    touched: set[int] = set()
+    # Qubits with a reset that nothing has touched yet; then the rest is as it is.
+    idle = {op.qubit for op in ops if type(op) is Reset}
     kept: list[Op] = []
     for place, op in enumerate(ops):
-        if isinstance(op, Reset) and op.qubit not in touched:
-            continue
+        if not idle:
+            return (*kept, *ops[place:])
         if isinstance(op, Gate):
-            touched.update(op.qubits)
+            idle.difference_update(op.qubits)
         elif isinstance(op, Measure):
-            touched.add(op.qubit)
+            idle.discard(op.qubit)
         elif not isinstance(op, Reset):
             return (*kept, *ops[place:])
+        elif op.qubit in idle:
+            continue
         kept.append(op)
     return tuple(kept)

@@ -9,7 +9,7 @@ from typing import Final
 
 from qdispatch.model import ProgramFormat
 from tasks.circuit import Circuit
-from tasks.lowering import drop_idle_resets, invalid, lower_circuit, unsupported
+from tasks.lowering import drop_idle_resets, invalid, unsupported
 from tasks.simulators import SimulationError
 
 #: Classical bits that a program may declare; each outcome is a string this long.
@@ -40,12 +40,6 @@ _REGISTERS: Final = tuple(
         ("bit", r"\s*\[\s*(\d+)\s*\]"),
     )
 )
-_DEFINED: Final = re.compile(r"gate(?<!\wgate)\s+(\w+)")
-#: PennyLane exports `gphase(angle) q[0];`, which OpenQASM 2 does not have. It
-#: is read as in OpenQASM 3; which qubits it names, if any, does not matter.
-#: The length is bounded so that no program makes this slow.
-_PHASED_QUBITS: Final = re.compile(r"(\bgphase[ \t]*\([^;{}]{0,200}\))[ \t]*\w[^;{}()\n]*;")
-_LINE: Final = re.compile(r"<input>:(\d+)(?:,\d+)?:\s*")
 
 
 def warm_up() -> None:
@@ -139,23 +133,9 @@ def _deepest(text: str) -> int:
 
 
 def _parse_openqasm2(text: str, _max_qubits: int) -> Circuit:
-    from qiskit import qasm2
-    from qiskit.circuit.library import GlobalPhaseGate
+    from tasks.openqasm2 import read
 
-    # Qiskit ignores a program's own definition of a gate that it knows under
-    # that name, whatever it says; so those are taken off its list.
-    defined = set(_DEFINED.findall(text))
-    known = [each for each in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if each.name not in defined]
-    if "gphase" not in defined:
-        if "gphase" in text:
-            text = _PHASED_QUBITS.sub(r"\1;", text)
-        known.append(qasm2.CustomInstruction("gphase", 1, 0, GlobalPhaseGate, builtin=True))
-    try:
-        source = qasm2.loads(text, include_path=(), custom_instructions=known)
-    except qasm2.QASM2ParseError as error:
-        message = _LINE.sub(r"line \1: ", error.message)
-        raise invalid(message) from error
-    return lower_circuit(source)
+    return read(text)
 
 
 def _parse_openqasm3(text: str, max_qubits: int) -> Circuit:

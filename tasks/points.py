@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import count
 from typing import Final
 
 from qdispatch.model import JobSpec
@@ -31,7 +30,7 @@ def simulate_points(
         request: What is asked of each point; with the job's seed.
 
     Returns:
-        A simulation for each point; the only one of a job without a sweep.
+        A simulation for each point, in their order; the only one of a job without a sweep.
 
     Raises:
         SimulationError: The values are not those of the program's inputs, or
@@ -46,12 +45,7 @@ def simulate_points(
     found: Iterator[Simulation] = (
         one_by_one(simulator, sweep, request) if many is None else many(sweep, request)
     )
-    return map(_numbered, found, count())
-
-
-def _numbered(simulation: Simulation, point: int) -> Simulation:
-    results = tuple(replace(each, point=point) for each in simulation.results)
-    return replace(simulation, results=results)
+    return found
 
 
 def one_by_one(simulator: Simulator, sweep: Sweep, request: Request) -> Iterator[Simulation]:

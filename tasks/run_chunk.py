@@ -38,6 +38,9 @@ _GROUP_BYTES: Final = 2**20
 class ChunkRunner(Runner):
     """Runs the jobs of one chunk at a time."""
 
+    # The ends of those before wait for it, too.
+    moment_s = 0.05
+
     # Those of the group that have ended, and wait to be noted together.
     _ended: list[tuple[Claim, Finished | Failed]]
     _ends: Counter[JobStatus]

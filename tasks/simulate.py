@@ -129,22 +129,25 @@ def _results(
 ) -> list[bytes]:
     """The encoded results of all points; the header says what they are."""
     results: list[bytes] = []
-    known: list[dict[str, Any]] = []
+    types: list[str] = []
+    points: list[int] = []
     methods: dict[str, str] = {}
     size = 0
-    for simulation in simulations:
+    for point, simulation in enumerate(simulations):
         # One reason for each, so that those of many points stay a few words.
         methods.setdefault(simulation.method, simulation.method_reason)
         for each in simulation.results:
-            value = encode_result(each).SerializeToString()
+            value = encode_result(each, point).SerializeToString()
             size += len(value)
             # While a sweep goes on: all its results might not fit into memory.
             _check_size(size, limits)
             results.append(value)
-            known.append({"type": each.type.value, "point": each.point, "size": len(value)})
+            types.append(each.type.value)
+            points.append(point)
     header["method"] = ", ".join(methods)
     header["method_reason"] = "; ".join(filter(None, methods.values()))
-    header["results"] = known
+    # Column by column, since they may be many.
+    header["results"] = {"types": types, "points": points, "sizes": list(map(len, results))}
     return results
 
 

@@ -32,9 +32,6 @@ _RETRY_S: Final = 1.0
 # How often a worker looks whether it still has its job, in seconds: what the
 # broker says of a cancellation comes sooner, or never.
 _LOOK_S: Final = 1.0
-# A job that runs longer than this is said to have begun, in seconds; of a shorter
-# one, its watchers hear at its end.
-_ANNOUNCE_S: Final = 0.05
 
 _GIB: Final = 2**30
 
@@ -98,6 +95,7 @@ class Supervisor:
         engine: The slot's.
         stop: Looked at whenever the engine's wait is woken.
         began: Told once of a job that has run for a moment.
+        moment_s: How long that is, in seconds.
     """
 
     def __init__(
@@ -107,11 +105,13 @@ class Supervisor:
         engine: EngineSeam,
         stop: StopRequest,
         began: Callable[[Claim], None] = lambda _: None,
+        moment_s: float,
     ) -> None:
         self._work = work
         self._engine = engine
         self._stop = stop
         self._began = began
+        self._moment_s = moment_s
 
     def outcome(self, claim: Claim, hold: HoldSeam) -> Outcome:
         """Runs a job to whatever end."""
@@ -147,7 +147,7 @@ class Supervisor:
         now = time.monotonic()
         deadline = float("inf") if limit_s is None else now + limit_s
         look_at = now + _LOOK_S
-        announce_at = now + _ANNOUNCE_S
+        announce_at = now + self._moment_s
         while True:
             until = min(deadline, look_at, announce_at)
             event = self._engine.wait(max(0.0, until - time.monotonic()))

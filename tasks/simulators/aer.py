@@ -25,7 +25,7 @@ from tasks.simulators.aer_circuit import (
     reached,
 )
 from tasks.simulators.aer_methods import choose, statevector_bytes
-from tasks.simulators.aer_sweep import runs_together, simulate_together
+from tasks.simulators.aer_sweep import FUSED_QUBITS, runs_together, simulate_together
 from tasks.simulators.aer_ways import Ways
 from tasks.simulators.amplitudes import State
 from tasks.simulators.memory import fits
@@ -43,8 +43,10 @@ from tasks.simulators.results import (
     wants_values,
     wants_variances,
 )
+from tasks.simulators.rotations import joined
 from tasks.simulators.shots import from_hex
 from tasks.simulators.squares import squares
+from tasks.simulators.tally import NUMBER_BITS, of_numbers
 from tasks.simulators.values import Pauli, Sums, Values, constant, paulis, static_values, sums
 
 #: Aer's matrix product state computes all 2**k probabilities of k qubits.
@@ -203,12 +205,12 @@ class _Run:
             return self._read(data, data, seed)
         saved = self._aer.run(self._saving(), self._setup(1, seed, saves=True))
         made = self._new(self._circuit.n_qubits, self._circuit.n_clbits)
-        made.add(self._circuit.gates())
+        made.add(self._gates)
         self._measure(made)
         drawn = self._aer.run(made, self._setup(self._request.shots, seed))
         return self._read(drawn, saved, seed)
 
-    @property
+    @cached_property
     def _draws_here(self) -> bool:
         """Whether shots are drawn from the state here, which Aer does 5 to 40 times as slowly.
 
@@ -244,11 +246,21 @@ class _Run:
             truncate=not (saves and wants_values(request)),
         )
 
+    @cached_property
+    def _gates(self) -> Sequence[Gate]:
+        """The gates of a static circuit, as they are run."""
+        gates = self._circuit.gates()
+        # The phase of a state counts; samples are Aer's own for the circuit as it is.
+        exact = not wants_state(self._request) and not wants_measurements(self._request)
+        # More qubits, and Aer makes the gates fewer by itself.
+        small = self.method == STATEVECTOR and self._circuit.n_qubits < FUSED_QUBITS
+        return joined(gates) if exact and small else tuple(gates)
+
     def _saving(self) -> AerCircuit:
         """A static circuit without its measurements, and what is saved of its state."""
         request, n_clbits = self._request, self._circuit.n_clbits
         made = self._new(self._circuit.n_qubits, n_clbits)
-        made.add(self._circuit.gates())
+        made.add(self._gates)
         for number, strings in enumerate(self._saved):
             if strings:
                 made.save_paulis(strings, _value(number))
@@ -270,10 +282,12 @@ class _Run:
         state = np.asarray(saved["state"]) if "state" in saved else None
         if self._draws_here and state is not None:
             return statevector.measure(state, self._circuit, request)
-        raw = self._sampled(drawn) if self._measures else Raw()
         values = self._values(saved, seed)
         if self._from_state and state is not None:
             values = statevector.with_variances(values, state, request)
+        if not self._measures and "quasi" not in saved:
+            return Raw(state=state, values=values)
+        raw = self._sampled(drawn) if self._measures else Raw()
         quasi = None
         if "quasi" in saved:
             terminal = self._circuit.terminal or {}
@@ -299,7 +313,7 @@ class _Run:
             request, self._squared, by_string, stream_of_values(seed), all_sums=self._sums
         )
 
-    @property
+    @cached_property
     def _in_sums(self) -> bool:
         """Whether Aer adds up an observable; else it gives the mean of each string."""
         exact = self.method == STATEVECTOR and not self._request.shots
@@ -329,12 +343,12 @@ class _Run:
     def _sums(self) -> Sums:
         return sums((*self._request.observables, *self._squared))
 
-    @property
+    @cached_property
     def _measures(self) -> bool:
         drawn = wants_measurements(self._request) and self._request.shots > 0
         return drawn and not self._draws_here
 
-    @property
+    @cached_property
     def _from_state(self) -> bool:
         # A state vector's variance is computed from it; elsewhere from the square.
         exact = not self._request.shots
@@ -382,5 +396,11 @@ def _value(number: int) -> str:
     return f"value{number}"
 
 
-def _counts(data: Mapping[str, Any], n_clbits: int) -> dict[str, int]:
-    return {f"{int(key, 16):0{n_clbits}b}": times for key, times in data["counts"].items()}
+def _counts(data: Mapping[str, Any], n_clbits: int) -> Mapping[str, int]:
+    counts = data["counts"]
+    if n_clbits > NUMBER_BITS:
+        return {f"{int(key, 16):0{n_clbits}b}": times for key, times in counts.items()}
+    # Python's strings take as long as many a simulation.
+    numbers = np.fromiter((int(key, 16) for key in counts), np.uint64, len(counts))
+    times = np.fromiter(counts.values(), np.int64, len(counts))
+    return of_numbers(numbers, times, n_clbits)

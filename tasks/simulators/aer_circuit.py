@@ -160,6 +160,9 @@ def reached(circuit: Circuit) -> set[int]:
 
 
 def _is_native(op: Op) -> bool:
+    # The most of a long circuit first.
+    if isinstance(op, Gate):
+        return True
     if isinstance(op, Branch):
         return (
             not op.otherwise
@@ -168,7 +171,7 @@ def _is_native(op: Op) -> bool:
         )
     if isinstance(op, Measure):
         return op.clbit >= 0
-    return isinstance(op, Gate | Reset)
+    return isinstance(op, Reset)
 
 
 def equalities(condition: Expression) -> list[tuple[int, int]] | None:

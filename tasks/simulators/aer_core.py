@@ -93,9 +93,10 @@ class CoreAer:
         config = self._configured(circuits[0], setup)
         config.max_parallel_experiments = setup.threads
         config.runtime_parameter_bind_enable = together
+        tables = [list(zip(*share, strict=True)) for share in _shares(rows, len(circuits))]
         config.parameterizations = [
-            [(place, [row[column] for row in share]) for place, column in circuit.columns]
-            for circuit, share in zip(circuits, _shares(rows, len(circuits)), strict=True)
+            [(place, table[column]) for place, column in circuit.columns]
+            for circuit, table in zip(circuits, tables, strict=True)
         ]
         return self._execute(circuits, config)
 

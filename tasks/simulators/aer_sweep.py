@@ -33,9 +33,13 @@ _MOST_POINTS: Final = 512
 _LEAST_POINTS: Final = 32
 #: Runs that take less than this grow; progress is told between runs. In seconds.
 _RUN_S: Final = 0.2
+#: How much a run grows that would still take less, and how much one that might take more.
+#: For each the circuit is built anew, so that few large ones are quicker.
+_MANIFOLD: Final = 8
+_TWICE: Final = 2
 #: From this many qubits on Aer fuses the gates of a circuit that is run alone.
 #: Points that share one circuit go without, and would differ in the last digits.
-_FUSED_QUBITS: Final = 14
+FUSED_QUBITS: Final = 14
 
 
 class Run(Protocol):
@@ -94,8 +98,9 @@ def simulate_together(
         began = monotonic()
         yield from points.simulations(some, done)
         done += len(some)
-        if monotonic() - began < _RUN_S:
-            size = min(2 * size, most)
+        took = monotonic() - began
+        if took < _RUN_S:
+            size = min(size * (_MANIFOLD if _MANIFOLD * took < _RUN_S else _TWICE), most)
 
 
 class _Points:
@@ -125,7 +130,7 @@ class _Points:
 
     def _together(self, rows: Sequence[Sequence[float]], seed: int | None) -> list[Point]:
         threads = self._request.threads
-        together = self._sweep.circuit.n_qubits < _FUSED_QUBITS
+        together = self._sweep.circuit.n_qubits < FUSED_QUBITS
         shares = max(1, min(threads, len(rows) // _LEAST_POINTS)) if together else 1
         # Built anew each time: Aer changes what it runs.
         built = [self._run.built(seed) for _ in range(shares)]

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from qdispatch.model import ErrorKind
-from tasks.circuit import Branch, Circuit, Loop, Measure, Op, Store
+from tasks.circuit import Branch, Circuit, Gate, Loop, Measure, Op, Store
 from tasks.simulators import SimulationError
 from tasks.simulators.amplitudes import Floats, Indices, State, marginal
 
@@ -122,6 +122,9 @@ def outcome_width(circuit: Circuit) -> int:
 def _written(ops: Iterable[Op]) -> set[int]:
     found: set[int] = set()
     for op in ops:
+        # The most of a long circuit first.
+        if isinstance(op, Gate):
+            continue
         if isinstance(op, Measure):
             found.add(op.clbit)
         elif isinstance(op, Store):

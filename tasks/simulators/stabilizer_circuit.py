@@ -156,7 +156,7 @@ class _Writer:
             elif isinstance(op, Measure):
                 self.measure(op)
             elif isinstance(op, Reset):
-                write(f"R {op.qubit}")
+                self._reset(op)
             elif isinstance(op, Store):
                 self._store(op, ONE)
             elif isinstance(op, Branch):
@@ -169,6 +169,13 @@ class _Writer:
         self._lines.append(f"M {op.qubit}")
         self.bits[op.clbit] = of_record(self.n_records)
         self.n_records += 1
+
+    def _reset(self, op: Reset) -> None:
+        if self._lines and self._lines[-1] == f"M {op.qubit}":
+            # stim does a row of these at once, and turns its tableau once for all of them.
+            self._lines[-1] = f"MR {op.qubit}"
+        else:
+            self._lines.append(f"R {op.qubit}")
 
     def _rewritten(self, gate: Gate) -> Sequence[Gate]:
         found = self._cliffords.rewrite(gate)

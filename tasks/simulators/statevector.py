@@ -11,7 +11,7 @@ import numpy as np
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, memory
 from tasks.simulators.amplitudes import State, deviation, expectation, sample
-from tasks.simulators.outcomes import count, distribution, outcome_bytes, outcome_width
+from tasks.simulators.outcomes import distribution, outcome_bytes, outcome_width
 from tasks.simulators.results import (
     Raw,
     check,
@@ -27,6 +27,7 @@ from tasks.simulators.results import (
 )
 from tasks.simulators.shots import rows, shot_bytes, shuffled
 from tasks.simulators.squares import squares
+from tasks.simulators.tally import of_states
 from tasks.simulators.trajectories import Trajectories
 from tasks.simulators.values import Values, paulis, static_values, terms
 
@@ -123,7 +124,7 @@ def measure(state: State, circuit: Circuit, request: Request) -> Raw:
         if request.shots:
             samples = sample(state, request.shots, for_outcomes)
             if wants_outcomes(request):
-                counts = count(samples, terminal, n_clbits)
+                counts = of_states(samples, terminal, n_clbits)
             if wants_shots(request):
                 shots = shuffled(rows(samples, terminal, n_clbits, {}), for_outcomes)
         else:

@@ -296,7 +296,11 @@ def split_terminal(ops: tuple[Op, ...]) -> tuple[tuple[Op, ...], dict[int, int]]
     qubits: set[int] = set()
     clbits: set[int] = set()
     for op in reversed(ops):
-        if isinstance(op, Measure) and op.qubit not in qubits and op.clbit not in clbits:
+        # The most of a long circuit first.
+        if isinstance(op, Gate):
+            kept.append(op)
+            qubits.update(op.qubits)
+        elif isinstance(op, Measure) and op.qubit not in qubits and op.clbit not in clbits:
             # A later measurement into the same bit has the last word.
             terminal.setdefault(op.clbit, op.qubit)
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from math import pi
 
 import pytest
 from conformance_cases import QASM2, QASM3
 from conformance_runs import read
+from qiskit import qasm2
 
 from qdispatch.model import ErrorKind, ProgramFormat
 from tasks.circuit import Branch, Gate, Measure
@@ -34,6 +36,28 @@ def test_gates_and_measurements() -> None:
     assert circuit.ops == (Gate("h", (0,)), Gate("cx", (0, 1)), Measure(0, 0), Measure(1, 1))
     assert (circuit.n_qubits, circuit.n_clbits) == (2, 2)
     assert circuit.terminal == {0: 0, 1: 1}
+
+
+def test_statements_are_what_a_loaded_circuit_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        "qreg q[3];creg c[2];qreg r[2];creg d[3];barrier q;reset q[0];U(1,2,3) q;CX q[0],r[1];"
+    ]
+    # A delay would have to be defined in the program.
+    for gate in (each for each in qasm2.LEGACY_CUSTOM_INSTRUCTIONS if each.name != "delay"):
+        angles = ",".join(str(place + 1) for place in range(gate.num_params))
+        qubits = ",".join(["r[1]", "q[2]", "q[0]", "r[0]", "q[1]"][: gate.num_qubits])
+        lines.append(f"{gate.name}({angles}) {qubits};" if angles else f"{gate.name} {qubits};")
+    lines.append("gphase(0.5);measure q[1]->d[2];measure r->c;reset r;h r;u2(pi/3,-0.1) q;")
+    program = QASM2 + "\n".join(lines)
+    with monkeypatch.context() as patch:
+        patch.setattr(qasm2, "loads", None)
+        plain = read(program)
+    with monkeypatch.context() as patch:
+        # As a version of Qiskit that has its parser elsewhere.
+        patch.setitem(sys.modules, "qiskit._accelerate.qasm2", None)
+        loaded = read(program)
+    assert plain == loaded
+    assert len(plain.ops) > len(lines)
 
 
 @pytest.mark.parametrize("head", [QASM2 + "qreg q[1];", QASM3 + "qubit[1] q;"], ids=["2", "3"])

@@ -18,7 +18,7 @@ from qdispatch.arrays import PackedOutcomes
 from qdispatch.model import ErrorKind, PauliSum, PauliTerm, ResultType
 from qdispatch.results_codec import decode_result, encode_result
 from tasks.circuit import Bits, Branch, Circuit, Constant, Gate, Measure, Op, Operation, Reset
-from tasks.simulators import SimulationError
+from tasks.simulators import SimulationError, stabilizer
 from tasks.simulators.clifford import NAMES
 from tasks.simulators.stabilizer_circuit import NotStabilizerError, convert
 
@@ -167,12 +167,29 @@ def test_a_seed_is_kept_and_neighbours_differ() -> None:
     assert set(runs[0]).isdisjoint(runs[2])
 
 
+def test_pieces_of_a_long_sample_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stabilizer, "_CHUNK_SHOTS", 300)
+    program = QASM2 + "qreg q[80];creg c[80];h q;measure q->c;"
+    types = (ResultType.COUNTS, ResultType.MEMORY)
+    counts, memory = run_on("aer", program, *types, shots=1000).results
+    assert len(set(memory.memory)) == len(memory.memory) == 1000
+    assert dict(counts.counts) == dict.fromkeys(sorted(memory.memory), 1)
+    bits = np.unpackbits(np.asarray(memory.memory), axis=1)
+    # 80,000 fair bits, to five standard deviations.
+    assert abs(bits.mean() - 0.5) < 5 * 0.5 / np.sqrt(bits.size)
+
+
 def test_counts_do_not_depend_on_what_else_is_asked_for() -> None:
     program = QASM2 + "qreg q[30];creg c[30];h q;measure q->c;"
     types = (ResultType.COUNTS, ResultType.MEMORY, ResultType.EXPVAL)
     alone = run_on("aer", program, ResultType.COUNTS, shots=50)
     both = run_on("aer", program, *types, shots=50, observables=observables(30))
     assert alone.results[0].counts == both.results[0].counts
+
+
+def test_a_qubit_is_measured_and_reset_by_one_instruction() -> None:
+    ops = (Measure(0, 0), Reset(0), Measure(1, 1), Reset(0), Gate("h", (1,)))
+    assert convert(Circuit(n_qubits=2, n_clbits=2, ops=ops)).body == "MR 0\nM 1\nR 0\nH 1"
 
 
 # -- wide ones

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 
 import sqlalchemy as sa
 
 from app.store import Store
 from tests.world import World
+
+#: A message in libpq's trace: its moment, its direction, its length.
+_MESSAGE = re.compile(rb"^[-\d]+ [:.\d]+\t[FB]\t(\d+)\t", re.MULTILINE)
 
 
 @contextmanager
@@ -44,3 +49,29 @@ def journal(world: World) -> Iterator[list[str]]:
     finally:
         for name, listener in listeners.items():
             sa.event.remove(engine, name, listener)
+
+
+@contextmanager
+def traced(world: World) -> Iterator[list[int]]:
+    """Notes how long each message to and from PostgreSQL was, in bytes."""
+    assert isinstance(world.store.inner, Store)
+    engine = world.store.inner.engine
+    sizes: list[int] = []
+    with TemporaryFile() as file:
+
+        def trace(connection: sa.Connection, *_: object) -> None:
+            connection.connection.driver_connection.pgconn.trace(file.fileno())
+
+        def end(connection: sa.Connection, *_: object) -> None:
+            connection.connection.driver_connection.pgconn.untrace()
+
+        listeners = {"before_cursor_execute": trace, "after_cursor_execute": end}
+        for name, listener in listeners.items():
+            sa.event.listen(engine, name, listener)
+        try:
+            yield sizes
+        finally:
+            for name, listener in listeners.items():
+                sa.event.remove(engine, name, listener)
+        file.seek(0)
+        sizes += map(int, _MESSAGE.findall(file.read()))

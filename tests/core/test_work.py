@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from app.jobs import Claim, EncodedResult, retry_delay_s
+from app.jobs import Claim, EncodedResult, Finished, retry_delay_s
 from app.programs import ProgramLostError
 from qdispatch.model import ErrorKind, JobError, JobStatus, Timings
+from tests.core.databases import ON_POSTGRESQL
+from tests.core.journal import traced
 from tests.specs import BELL, bell
 from tests.world import WORKER, World, counts, failed, finished
 
@@ -86,6 +88,37 @@ def test_results_come_by_type_and_point(world: World) -> None:
     assert world.jobs.results(str(claim.job_id)) == [b"counts0", b"counts1", b"expval0", b"quasi0"]
 
 
+def test_jobs_that_end_together_keep_their_results_apart(world: World) -> None:
+    first, lost, none, last = (world.running() for _ in range(4))
+    world.jobs.cancel(str(lost.job_id))
+
+    def results(*some: tuple[str, int, bytes]) -> Finished:
+        return finished(
+            results=tuple(
+                EncodedResult(result_type=name, point=point, value=value)
+                for name, point, value in some
+            )
+        )
+
+    many = [("expval", point, f"{point}".encode()) for point in range(300)]
+    held = world.work.end_many(
+        [
+            (first, results(("counts", 0, b""), ("expval", 0, b"\0\xff"))),
+            (lost, results(("counts", 0, b"lost"))),
+            (none, failed()),
+            (last, results(*many, ("counts", 7, b"counts"))),
+        ]
+    )
+    assert held == {first.job_id, none.job_id, last.job_id}
+    found = {claim: world.jobs.results(str(claim.job_id)) for claim in (first, lost, none, last)}
+    assert found == {
+        first: [b"", b"\0\xff"],
+        lost: [],
+        none: [],
+        last: [b"counts", *(value for _, _, value in many)],
+    }
+
+
 def test_a_job_may_finish_without_results(world: World) -> None:
     claim = world.running()
     assert world.work.finish(claim, finished(results=()))
@@ -99,6 +132,20 @@ def test_large_results_are_kept_to_the_byte(world: World) -> None:
         claim, finished(results=(EncodedResult(result_type="quasi", point=0, value=value),))
     )
     assert world.jobs.results(str(claim.job_id)) == [value]
+
+
+@ON_POSTGRESQL
+def test_results_go_to_the_database_and_back_as_they_are(world: World) -> None:
+    value = bytes(range(256)) * 64
+    result = EncodedResult(result_type="counts", point=0, value=value)
+    claim = world.running()
+    with traced(world) as sizes:
+        assert world.work.finish(claim, finished(results=(result,)))
+        assert world.jobs.results(str(claim.job_id)) == [value]
+    # Once each way; spelled out, they would be twice as long.
+    long = [size for size in sizes if size >= len(value)]
+    assert len(long) == 2
+    assert sum(long) < 2.2 * len(value)
 
 
 def test_a_finish_that_comes_too_late_leaves_no_results(world: World) -> None:

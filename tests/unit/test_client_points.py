@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
+from qdispatch.arrays import PackedPoints, pack_points
 from qdispatch.circuits import CustomCircuit
 from qdispatch.circuits.custom import describe
 from qdispatch.circuits.writer import ProgramWriter
@@ -29,7 +32,7 @@ class Vector(tuple[str, ...]):
     """As an SDK's vector of parameters: several at once."""
 
 
-def points(parameters: Any) -> tuple[tuple[float, ...], ...]:
+def points(parameters: Any) -> Sequence[tuple[float, ...]]:
     return points_of(parameters, describe(CIRCUIT))
 
 
@@ -44,8 +47,19 @@ def points(parameters: Any) -> tuple[tuple[float, ...], ...]:
         ({Vector("ba"): [1, 2]}, [(1, 2)]),
         ({Vector("ba"): np.array([[1, 2], [3, 4], [5, 6]])}, [(1, 2), (3, 4), (5, 6)]),
         ({Vector("bax"): [1, 2, 3]}, [(1, 2)]),
+        ({"a": [Fraction(1, 2), True], "b": [1e308, 1e308]}, [(1e308, 0.5), (1e308, 1)]),
     ],
-    ids=["numbers", "repeated", "sequences", "arrays", "scalars", "vector", "vectors", "unused"],
+    ids=[
+        "numbers",
+        "repeated",
+        "sequences",
+        "arrays",
+        "scalars",
+        "vector",
+        "vectors",
+        "unused",
+        "a sum that overflows",
+    ],
 )
 def test_values_become_points_in_the_order_of_the_program(
     given: Any, expected: list[tuple[float, ...]]
@@ -65,7 +79,10 @@ def test_values_become_points_in_the_order_of_the_program(
         ({"a": [1, 2], "b": [1, 2, 3]}, InvalidJobError, "a: 2, b: 3"),
         ({"a": [], "b": 1}, InvalidJobError, "at least one; given are a: 0"),
         ({"a": [1, float("nan")], "b": 1}, InvalidJobError, "a cannot be nan; give a finite"),
+        ({"a": [1, float("inf"), -float("inf")], "b": 1}, InvalidJobError, "a cannot be inf"),
+        ({"a": [1, 10**400], "b": 1}, InvalidJobError, "a cannot be 1000"),
         ({"a": "1", "b": 1}, InvalidJobError, "a cannot be '1'"),
+        ({"a": [1, "1"], "b": 1}, InvalidJobError, "a cannot be '1'"),
         ({"a": 1j, "b": 1}, InvalidJobError, "a cannot be 1j"),
         ({"a": np.ones((2, 2)), "b": 1}, InvalidJobError, r"a cannot be \[1.0, 1.0\]"),
         ({Vector("ba"): [1, 2, 3]}, InvalidJobError, "2 numbers, or an array of shape"),
@@ -75,6 +92,31 @@ def test_values_become_points_in_the_order_of_the_program(
 def test_what_makes_no_points_is_refused(given: Any, kind: type[QDispatchError], text: str) -> None:
     with pytest.raises(kind, match=text):
         points(given)
+
+
+def test_packed_points_are_as_a_tuple_of_them() -> None:
+    plain = ((0.5, -0.0), (1e300, 2.0), (-1.25, 5e-324))
+    packed = PackedPoints(pack_points(plain), 2)
+    assert (packed, hash(packed), len(packed)) == (plain, hash(plain), 3)
+    assert plain == packed
+    assert packed != plain[:2]
+    assert packed != PackedPoints(packed.packed, 3)
+    assert (packed[1], packed[-1], packed[1:]) == (plain[1], plain[-1], plain[1:])
+    assert isinstance(packed[::2], PackedPoints)
+    assert packed[::2] == plain[::2]
+    assert packed.values.tolist() == [value for point in plain for value in point]
+    np.testing.assert_array_equal(np.asarray(packed), np.array(plain))
+    assert pack_points(packed) is packed.packed
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "text"),
+    [(8, 0, "at least one value"), (24, 2, "24 bytes are no whole number")],
+    ids=["no parameters", "half a point"],
+)
+def test_bytes_that_are_no_points(size: int, width: int, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        PackedPoints(bytes(size), width)
 
 
 def test_a_sweep_is_submitted_with_its_values() -> None:

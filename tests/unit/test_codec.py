@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np  # noqa: F401 - long results are read by it
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -210,6 +213,26 @@ def test_golden_spec() -> None:
     assert codec.encode_spec(spec).SerializeToString(deterministic=True).hex() == golden
 
 
+@pytest.mark.parametrize("number", [1, 16, 2048], ids=["", "two bytes long", "three bytes long"])
+def test_points_are_on_the_wire_as_protobuf_has_them(number: int) -> None:
+    values = [0.5 * place for place in range(2 * number)]
+    points = tuple(zip(values[::2], values[1::2], strict=True))
+    spec = JobSpec(
+        program="x",
+        program_format=ProgramFormat.OPENQASM3,
+        framework="f",
+        n_qubits=1,
+        depth=1,
+        parameters=("a", "b"),
+        parameter_values=points,
+    )
+    message = codec.encode_spec(spec)
+    assert list(message.parameter_values) == values
+    assert codec.decode_spec(message) == spec
+    packed = codec.decode_spec(message).parameter_values
+    assert codec.encode_spec(replace(spec, parameter_values=packed)) == message
+
+
 def test_golden_counts() -> None:
     # Nine bits: two bytes an outcome, big-endian, in ascending order.
     result = Result(type=ResultType.COUNTS, n_bits=9, counts={"100000001": 3, "000000010": 300})
@@ -232,7 +255,9 @@ def test_outcomes_are_sorted_and_wider_than_64_bits() -> None:
 
 
 @pytest.mark.parametrize("n_bits", [17, 24, 70])
-def test_more_outcomes_than_are_packed_at_once(n_bits: int) -> None:
+def test_more_outcomes_than_are_packed_at_once(
+    n_bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counts = {format(number, f"0{n_bits}b"): number + 1 for number in range(0, 60_000, 2)}
     message = results_codec.encode_result(
         Result(type=ResultType.COUNTS, n_bits=n_bits, counts=counts)
@@ -241,6 +266,10 @@ def test_more_outcomes_than_are_packed_at_once(n_bits: int) -> None:
     assert message.counts.outcomes.packed == b"".join(
         int(key, 2).to_bytes(width, "big") for key in counts
     )
+    assert "numpy" in sys.modules
+    assert results_codec.decode_result(message).counts == counts
+    # A client may do without.
+    monkeypatch.delitem(sys.modules, "numpy")
     assert results_codec.decode_result(message).counts == counts
 
 

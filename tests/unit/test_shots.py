@@ -7,7 +7,7 @@ import pytest
 
 from qdispatch.arrays import Memory
 from tasks.simulators.outcomes import keys
-from tasks.simulators.shots import from_hex, rows, shuffled
+from tasks.simulators.shots import from_columns, from_hex, rows, shuffled
 
 
 @pytest.mark.parametrize("n_clbits", [3, 8, 70])
@@ -28,3 +28,13 @@ def test_a_shuffle_keeps_the_rows() -> None:
     mixed = shuffled(packed, np.random.default_rng(1))
     assert mixed.tolist() != packed.tolist()
     assert sorted(mixed.tolist()) == packed.tolist()
+
+
+@pytest.mark.parametrize("n_clbits", [1, 8, 19])
+@pytest.mark.parametrize("shots", [1, 16, 21])
+def test_columns_are_turned_into_rows(n_clbits: int, shots: int) -> None:
+    rng = np.random.default_rng(shots)
+    bits = rng.integers(0, 2, (n_clbits, shots), dtype=np.uint8)
+    found = from_columns(np.packbits(bits, axis=1, bitorder="little"), shots)
+    outcomes = ["".join(map(str, shot[::-1])) for shot in bits.T]
+    np.testing.assert_array_equal(found, np.asarray(Memory.of(outcomes, n_clbits)))

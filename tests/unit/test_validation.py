@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from app.validation import (
     check_request_id,
     check_spec,
 )
+from qdispatch.arrays import PackedPoints, pack_points
 from qdispatch.errors import InvalidJobError, RequestError, TooLargeError, UnknownTargetError
-from qdispatch.model import PauliSum, PauliTerm, ProgramFormat, ResultType
+from qdispatch.model import JobSpec, PauliSum, PauliTerm, ProgramFormat, ResultType
 from tests.world import bell
 
 COUNTS, QUASI, EXPVAL = ResultType.COUNTS, ResultType.QUASI, ResultType.EXPVAL
@@ -140,6 +142,24 @@ def test_refused(change: dict[str, Any], field: str, says: str) -> None:
 @pytest.mark.parametrize("change", ACCEPTED, ids=range(len(ACCEPTED)))
 def test_accepted(change: dict[str, Any]) -> None:
     check_spec(bell(**change), LIMITS)
+
+
+def test_a_value_that_is_not_finite_is_found() -> None:
+    inf = float("inf")
+    for values in ([1.0, 2.0, inf, -inf], [1.0, 2.0, float("nan"), 3.0]):
+        for points in (tuple(zip(values, strict=True)), packed(*values)):
+            with pytest.raises(InvalidJobError, match="point 2 has a value that is not finite"):
+                check_spec(swept(points), LIMITS)
+    # Their sum is not.
+    check_spec(swept(packed(1e308, 1e308)), LIMITS)
+
+
+def packed(*values: float) -> PackedPoints:
+    return PackedPoints(pack_points([values]), 1)
+
+
+def swept(points: Sequence[tuple[float, ...]]) -> JobSpec:
+    return bell(program_format=ProgramFormat.OPENQASM3, parameters=("a",), parameter_values=points)
 
 
 @pytest.mark.parametrize("program", ["x" * 1001, "ü" * 501])

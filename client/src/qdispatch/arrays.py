@@ -1,4 +1,4 @@
-"""Long results, kept as the bytes that they came in.
+"""Long results, and the points of sweeps, kept as the bytes that they came in.
 
 They are sequences of Python's own values, so that a client needs no numpy; and
 numpy takes each of them as an array, without a copy: ``numpy.asarray(memory)``.
@@ -6,12 +6,16 @@ numpy takes each of them as an array, without a copy: ``numpy.asarray(memory)``.
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import chain
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 _T = TypeVar("_T")
@@ -21,7 +25,9 @@ _COMPLEX: Final = Struct("<dd")
 _REAL: Final = Struct("<d")
 
 #: What is turned into text, or back, at a time, in bytes; more leaves the processor's caches.
-_AT_ONCE: Final = 2**16
+_AT_ONCE: Final = 2**14
+#: From so many bytes on numpy is asked, if it is there.
+_LONG: Final = 2**10
 
 
 def pack_outcomes(outcomes: Sequence[str], n_bits: int) -> bytes:
@@ -32,7 +38,7 @@ def pack_outcomes(outcomes: Sequence[str], n_bits: int) -> bytes:
         n_bits: Classical bits of an outcome.
     """
     width = (n_bits + 7) // 8
-    if n_bits == 0 or any(len(each) != n_bits for each in outcomes):
+    if n_bits == 0 or not {n_bits}.issuperset(map(len, outcomes)):
         return b"".join(int(each or "0", 2).to_bytes(width, "big") for each in outcomes)
     # As one long number each time, which is many times as quick as one by one.
     lead = "0" * (8 * width - n_bits)
@@ -49,11 +55,29 @@ def unpack_outcomes(packed: bytes, n_bits: int) -> list[str]:
     found: list[str] = []
     size = width * max(1, _AT_ONCE // width)
     for at in range(0, len(packed), size):
-        piece = packed[at : at + size]
-        text = format(int.from_bytes(piece, "big"), f"0{8 * len(piece)}b")
+        text = _digits(packed[at : at + size])
         step, lead = 8 * width, 8 * width - n_bits
         found += [text[start + lead : start + step] for start in range(0, len(text), step)]
     return found
+
+
+def _digits(packed: bytes) -> str:
+    """The bits of some bytes, the highest of each byte on its left."""
+    # Whoever has long results has numpy most often, which takes half as long.
+    if len(packed) < _LONG or "numpy" not in sys.modules:
+        return format(int.from_bytes(packed, "big"), f"0{8 * len(packed)}b")
+    import numpy as np
+
+    text: bytes = _texts()[np.frombuffer(packed, np.uint8)].tobytes()
+    return text.decode("ascii")
+
+
+@cache
+def _texts() -> npt.NDArray[np.uint64]:
+    """The eight digits of each byte, as they lie in memory."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(b"%08d" % int(f"{byte:b}") for byte in range(256)), np.uint64)
 
 
 class _Packed(Sequence[_T]):
@@ -222,6 +246,76 @@ class Probabilities(_Packed[float]):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return _array(self.packed, "<f8", dtype, copy)
+
+
+class PackedPoints(_Packed[tuple[float, ...]]):
+    """The points of a sweep, each the value of each parameter.
+
+    As a sequence: tuples of floats; it equals a tuple of the same ones. As an
+    array: float64 of shape (points, parameters).
+
+    Attributes:
+        packed: The array's bytes, little-endian.
+        width: How many parameters there are, at least 1.
+    """
+
+    def __init__(self, packed: bytes, width: int) -> None:
+        if width < 1:
+            raise ValueError("a point has at least one value")
+        super().__init__(packed, width * _REAL.size)
+        self.width = width
+        self._point = Struct(f"<{width}d")
+
+    @property
+    def values(self) -> array[float]:
+        """All values, point by point."""
+        values = array("d", self.packed)
+        if sys.byteorder == "big":
+            values.byteswap()
+        return values
+
+    def _read(self, at: int) -> tuple[float, ...]:
+        return self._point.unpack_from(self.packed, at)
+
+    def __iter__(self) -> Iterator[tuple[float, ...]]:
+        return self._point.iter_unpack(self.packed)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[float, ...]: ...
+    @overload
+    def __getitem__(self, index: slice) -> PackedPoints: ...
+    def __getitem__(self, index: int | slice) -> tuple[float, ...] | PackedPoints:
+        if not isinstance(index, slice):
+            return super().__getitem__(index)
+        starts = (each * self._size for each in range(len(self))[index])
+        some = b"".join(self.packed[at : at + self._size] for at in starts)
+        return PackedPoints(some, self.width)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PackedPoints | tuple):
+            return NotImplemented
+        return tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return _array(self.packed, "<f8", dtype, copy).reshape(len(self), self.width)
+
+
+def pack_points(points: Sequence[Sequence[float]]) -> bytes:
+    """The values of points as `PackedPoints` has them."""
+    if isinstance(points, PackedPoints):
+        return points.packed
+    return pack_values(array("d", chain.from_iterable(points)))
+
+
+def pack_values(values: array[float]) -> bytes:
+    """Doubles as little-endian bytes."""
+    if sys.byteorder == "big":
+        values = values[:]
+        values.byteswap()
+    return values.tobytes()
 
 
 def _array(packed: bytes, kind: str, dtype: Any, copy: bool | None) -> npt.NDArray[Any]:

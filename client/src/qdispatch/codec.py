@@ -6,14 +6,14 @@ a job makes sense is the server's to say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import chain
 from typing import Final, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from qdispatch.arrays import PackedPoints, pack_points
 from qdispatch.errors import InvalidJobError
 from qdispatch.model import (
     Cancellation,
@@ -35,6 +35,10 @@ from qdispatch.v1 import qdispatch_pb2 as pb
 
 #: Key of the trailing metadata that holds a serialized qdispatch.v1.ErrorDetail.
 ERROR_DETAIL_KEY: Final = "qdispatch-error-bin"
+
+# Of JobSpec.parameter_values: field 16, length-delimited.
+_VALUES_KEY: Final = b"\x82\x01"
+_DOUBLE_BYTES: Final = 8
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -99,12 +103,25 @@ def encode_spec(spec: JobSpec) -> pb.JobSpec:
         time_limit_s=spec.time_limit_s,
         tags=spec.tags,
         parameters=spec.parameters,
-        parameter_values=chain.from_iterable(spec.parameter_values),
         no_cache=not spec.cache,
     )
     if spec.submission_date is not None:
         message.submission_date.CopyFrom(encode_time(spec.submission_date))
+    if spec.parameter_values:
+        packed = pack_points(spec.parameter_values)
+        # They are on the wire as they are packed: no number need become an object for it.
+        message.MergeFromString(_VALUES_KEY + varint(len(packed)) + packed)
     return message
+
+
+def varint(number: int) -> bytes:
+    """A number as the wire has it: seven bits a byte, the lowest first."""
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
 
 
 def decode_spec(message: pb.JobSpec) -> JobSpec:
@@ -146,16 +163,18 @@ def decode_spec(message: pb.JobSpec) -> JobSpec:
     )
 
 
-def _decode_points(message: pb.JobSpec) -> tuple[tuple[float, ...], ...]:
+def _decode_points(message: pb.JobSpec) -> Sequence[tuple[float, ...]]:
     width, values = len(message.parameters), message.parameter_values
-    if not width and not values:
+    if not values:
         return ()
     if not width or len(values) % width:
         raise InvalidJobError(
             f"{len(values)} values for {width} parameters; each point needs one of each",
             field="spec.parameter_values",
         )
-    return tuple(tuple(values[at : at + width]) for at in range(0, len(values), width))
+    # A message of nothing but these ends with them, packed.
+    packed = pb.JobSpec(parameter_values=values).SerializeToString()
+    return PackedPoints(packed[-_DOUBLE_BYTES * len(values) :], width)
 
 
 def _encode_observable(observable: PauliSum) -> pb.PauliSum:

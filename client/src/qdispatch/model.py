@@ -10,7 +10,7 @@ on the left.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -183,8 +183,9 @@ class JobSpec:
     """Free words to find the job by."""
     parameters: tuple[str, ...] = ()
     """Makes the job a sweep: the program's ``input`` variables, each once."""
-    parameter_values: tuple[tuple[float, ...], ...] = ()
-    """Of each point of the sweep, the value of each parameter."""
+    parameter_values: Sequence[tuple[float, ...]] = ()
+    """Of each point of the sweep, the value of each parameter; a tuple, or packed
+    (`qdispatch.arrays.PackedPoints`)."""
     cache: bool = True
     """Whether results of an equal job of the past will do, and those of this one
     for equal jobs to come."""

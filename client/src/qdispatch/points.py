@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
 
+from qdispatch.arrays import PackedPoints, pack_values
 from qdispatch.circuits import CircuitForm
 from qdispatch.errors import CircuitError, InvalidJobError
 
-_Values: TypeAlias = float | list[float]
+_Values: TypeAlias = "float | array[float]"
+
+# Of one value.
+_DOUBLE_BYTES: Final = 8
 
 
 def points_of(
     parameters: Mapping[Any, Any] | None, form: CircuitForm
-) -> tuple[tuple[float, ...], ...]:
+) -> Sequence[tuple[float, ...]]:
     """The points of a sweep.
 
     Args:
@@ -40,9 +46,13 @@ def points_of(
     if not values:
         return ()
     n_points = _length(values, _given_names(form))
-    columns = (values[name] for name in form.parameters)
-    full = (each if isinstance(each, list) else [each] * n_points for each in columns)
-    return tuple(zip(*full, strict=True))
+    width = len(form.parameters)
+    table = array("d", bytes(_DOUBLE_BYTES * n_points * width))
+    for place, name in enumerate(form.parameters):
+        each = values[name]
+        column = each if isinstance(each, array) else array("d", [each]) * n_points
+        table[place::width] = column
+    return PackedPoints(pack_values(table), width)
 
 
 def _given_names(form: CircuitForm) -> dict[str, str]:
@@ -104,9 +114,14 @@ def _plain(value: Any) -> Any:
 
 
 def _checked(value: Any, name: str) -> _Values:
-    return (
-        [_number(each, name) for each in value] if isinstance(value, list) else _number(value, name)
-    )
+    if not isinstance(value, list):
+        return _number(value, name)
+    with suppress(TypeError, ValueError, OverflowError):
+        column = array("d", value)
+        # It would not be finite if one of them were not.
+        if math.isfinite(sum(column)):
+            return column
+    return array("d", [_number(each, name) for each in value])
 
 
 def _number(value: Any, name: str) -> float:
@@ -124,7 +139,7 @@ def _number(value: Any, name: str) -> float:
 
 def _length(values: Mapping[str, _Values], known: Mapping[str, str]) -> int:
     """How many points there are."""
-    lengths = {known[name]: len(each) for name, each in values.items() if isinstance(each, list)}
+    lengths = {known[name]: len(each) for name, each in values.items() if isinstance(each, array)}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise InvalidJobError(

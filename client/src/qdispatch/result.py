@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, overload
@@ -17,6 +17,29 @@ if TYPE_CHECKING:
     from qdispatch.arrays import Memory, Probabilities, Statevector
 
 _T = TypeVar("_T")
+
+
+class _Parameters(Mapping[str, float]):
+    """Parameters with their values; looked up among them only once somebody asks."""
+
+    def __init__(self, names: Sequence[str], values: Sequence[float]) -> None:
+        self._names, self._values = names, values
+
+    @cached_property
+    def _items(self) -> dict[str, float]:
+        return dict(zip(self._names, self._values, strict=False))
+
+    def __getitem__(self, name: str) -> float:
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -219,7 +242,7 @@ class JobResult(Sequence[PointResult]):
             PointResult(
                 index=index,
                 results=tuple(results),
-                parameters=dict(zip(spec.parameters, row, strict=False)),
+                parameters=_Parameters(spec.parameters, row),
                 spec=spec,
             )
             for index, (results, row) in enumerate(zip(of_point, rows, strict=True))

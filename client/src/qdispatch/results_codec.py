@@ -43,9 +43,15 @@ def _unpack_outcomes(message: pb.Outcomes, size: int) -> Sequence[str]:
     return unpack_outcomes(packed, n_bits) if n_bits else [""] * size
 
 
-def encode_result(result: Result) -> pb.Result:
-    """The wire form of a result; outcomes of counts and quasi are sorted on the way."""
-    message = pb.Result(type=RESULT_TYPE[result.type], point=result.point)  # type: ignore[arg-type]
+def encode_result(result: Result, point: int | None = None) -> pb.Result:
+    """The wire form of a result; outcomes of counts and quasi are sorted on the way.
+
+    Args:
+        result: The result.
+        point: Index of its sweep point; the result's own if not given.
+    """
+    place = result.point if point is None else point
+    message = pb.Result(type=RESULT_TYPE[result.type], point=place)  # type: ignore[arg-type]
     _ENCODERS[result.type](message, result)
     return message
 
@@ -104,7 +110,11 @@ def decode_result(message: pb.Result) -> Result:
     Raises:
         ValueError: What is packed in it does not fit its size.
     """
-    return _DECODERS[member(RESULT_TYPE, message.type, "type")](message)
+    kind = message.type
+    if kind not in _BY_NUMBER:
+        # Says which ones there are.
+        member(RESULT_TYPE, kind, "type")
+    return _BY_NUMBER[kind](message)
 
 
 def _decode_counts(message: pb.Result) -> Result:
@@ -130,11 +140,12 @@ def _decode_quasi(message: pb.Result) -> Result:
 
 
 def _decode_expval(message: pb.Result) -> Result:
+    expval = message.expval
     return Result(
         type=ResultType.EXPVAL,
         point=message.point,
-        expval=tuple(message.expval.values),
-        standard_errors=tuple(message.expval.standard_errors),
+        expval=tuple(expval.values),
+        standard_errors=tuple(expval.standard_errors),
     )
 
 
@@ -174,6 +185,8 @@ _DECODERS: Final[Mapping[ResultType, Callable[[pb.Result], Result]]] = {
     ResultType.PROBABILITIES: _decode_probabilities,
     ResultType.VARIANCE: _decode_variance,
 }
+
+_BY_NUMBER: Final = {RESULT_TYPE[kind]: decode for kind, decode in _DECODERS.items()}
 
 
 def _check_length(length: int, n_qubits: int) -> None:

@@ -155,21 +155,23 @@ def emit(writer: ProgramWriter, circuit: Any, scope: Scope) -> None:
     """Adds all instructions of a circuit, a block or a definition, and its global phase."""
     writer.phase(angle(circuit.global_phase, writer.inputs, circuit.name))
     qubit_of = dict(zip(circuit.qubits, scope.qubits, strict=True))
+    clbit_of = scope.clbit_of
     for instruction in circuit.data:
-        inner = replace(
-            scope,
-            qubits=tuple(qubit_of[bit] for bit in instruction.qubits),
-            clbits=tuple(scope.clbit_of[bit] for bit in instruction.clbits),
-        )
-        _operation(writer, instruction.operation, inner)
+        operation = instruction.operation
+        qubits = tuple([qubit_of[bit] for bit in instruction.qubits])
+        kind = getattr(operation, "base_class", type(operation))
+        name = _GATES.get(kind)
+        # The most of a long circuit, so as little as possible for each.
+        if name is not None and _all_controls_on(operation):
+            writer.gate(name, qubits, _angles(writer, operation))
+        else:
+            clbits = tuple([clbit_of[bit] for bit in instruction.clbits])
+            inner = Scope(qubits=qubits, clbits=clbits, clbit_of=clbit_of)
+            _operation(writer, operation, kind, inner)
 
 
-def _operation(writer: ProgramWriter, operation: Any, scope: Scope) -> None:
-    kind = getattr(operation, "base_class", type(operation))
-    name = _GATES.get(kind)
-    if name is not None and _all_controls_on(operation):
-        writer.gate(name, scope.qubits, _angles(writer, operation))
-    elif kind is Measure:
+def _operation(writer: ProgramWriter, operation: Any, kind: type, scope: Scope) -> None:
+    if kind is Measure:
         writer.measure(scope.qubits[0], scope.clbits[0])
     elif kind is Reset:
         writer.reset(scope.qubits[0])
@@ -201,7 +203,9 @@ def _all_controls_on(operation: Any) -> bool:
     return not controls or bool(operation.ctrl_state == (1 << controls) - 1)
 
 
-def _angles(writer: ProgramWriter, operation: Any) -> list[Angle]:
+def _angles(writer: ProgramWriter, operation: Any) -> Sequence[Angle]:
+    if not operation.params:
+        return ()
     return [angle(value, writer.inputs, operation.name) for value in operation.params]
 
 

@@ -175,11 +175,11 @@ class ProgramWriter:
         else:
             self._phase += self._times * float(angle)
 
-    def gate(self, name: str, qubits: Sequence[int], parameters: Iterable[Angle] = ()) -> None:
+    def gate(self, name: str, qubits: Sequence[int], parameters: Sequence[Angle] = ()) -> None:
         """Adds a gate out of `GATES`; angles in radians."""
-        angles = ", ".join(number(each, name) for each in parameters)
-        where = ", ".join(f"q[{qubit}]" for qubit in qubits)
-        self._line(f"{name}({angles}) {where};" if angles else f"{name} {where};")
+        angles = ", ".join([number(each, name) for each in parameters]) if parameters else ""
+        where = "], q[".join(map(str, qubits))
+        self._line(f"{name}({angles}) q[{where}];" if angles else f"{name} q[{where}];")
         if name in DEFINITIONS:
             self._defined.add(name)
 
