@@ -27,16 +27,17 @@ from tasks.simulators.methods import SMALL, STATEVECTOR
 #: What the states and outcomes of the points of one run may take, in bytes.
 _TOGETHER_BYTES: Final = 2**26
 #: Points of the first run, and of the largest one.
-_FIRST_POINTS: Final = 8
+_FIRST_POINTS: Final = 16
 _MOST_POINTS: Final = 512
 #: Fewer points are not worth a thread of their own.
-_LEAST_POINTS: Final = 32
-#: Runs that take less than this grow; progress is told between runs. In seconds.
+_LEAST_POINTS: Final = 8
+#: Runs that take less than this grow until they take as long, since the circuit is built
+#: anew for each; progress is told between runs. In seconds.
 _RUN_S: Final = 0.2
-#: How much a run grows that would still take less, and how much one that might take more.
-#: For each the circuit is built anew, so that few large ones are quicker.
-_MANIFOLD: Final = 8
-_TWICE: Final = 2
+#: By how much at the most: the time of a short one says little.
+_MOST_GROWTH: Final = 32
+# Of the clock.
+_TICK_S: Final = 1e-6
 #: From this many qubits on Aer fuses the gates of a circuit that is run alone.
 #: Points that share one circuit go without, and would differ in the last digits.
 FUSED_QUBITS: Final = 14
@@ -98,9 +99,8 @@ def simulate_together(
         began = monotonic()
         yield from points.simulations(some, done)
         done += len(some)
-        took = monotonic() - began
-        if took < _RUN_S:
-            size = min(size * (_MANIFOLD if _MANIFOLD * took < _RUN_S else _TWICE), most)
+        growth = min(_RUN_S / max(monotonic() - began, _TICK_S), _MOST_GROWTH)
+        size = min(int(size * max(growth, 1.0)), most)
 
 
 class _Points:

@@ -316,6 +316,26 @@ def test_aer_gives_the_same_below_qiskit(case: str) -> None:
     assert below == above
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["below Qiskit", "above"])
+def test_rotations_are_joined_where_only_values_are_asked_for(is_known: bool) -> None:
+    layers = "".join(
+        "".join(f"ry({q + layer}.1) q[{q}];rz({q}.{layer + 2}) q[{q}];" for q in range(4))
+        + "cx q[0],q[1];cx q[2],q[3];cx q[1],q[2];"
+        for layer in range(2)
+    )
+    ways = Ways.found() if is_known else replace(Ways.found(), core=None)
+    circuit = read(QASM2 + "qreg q[4];" + layers)
+    terms = tuple(PauliTerm(paulis=each) for each in ("XIIZ", "IZYI", "ZZII"))
+    types = (ResultType.EXPVAL, ResultType.VARIANCE)
+    only = Request(result_types=types, shots=0, seed=None, observables=(PauliSum(terms=terms),))
+    with_state = replace(only, result_types=(*types, ResultType.STATEVECTOR))
+    joined, plain = (_Run(ways, circuit, each) for each in (only, with_state))
+    assert (len(joined._gates), len(plain._gates)) == (14, 22)
+    found, expected = joined.simulation().results, plain.simulation().results
+    assert found[0].expval == pytest.approx(expected[0].expval, abs=1e-12)
+    assert found[1].variance == pytest.approx(expected[1].variance, abs=1e-12)
+
+
 def test_an_aer_that_is_not_known_goes_by_its_public_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aer_core, "version", lambda _: "0.19.0")
     ways = Ways.found()

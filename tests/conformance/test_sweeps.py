@@ -191,11 +191,11 @@ def test_points_run_together_on_aer_only_with_the_seeds_that_they_have_alone(
     monkeypatch.setattr(CoreAer, "_execute", counted)
     monkeypatch.setattr(aer_sweep, "_RUN_S", math.inf)
     job = spec(RABI, tuple((0.1 * k,) for k in range(120)))
-    # All but the first run are shared by two threads.
+    # Both runs are shared by two threads.
     request = Request(result_types=(COUNTS,), shots=10, seed=11, threads=2)
     found = points_of("aer", job, request)
-    # 8 points, 64 and 48; and each of them once more if that was in vain.
-    assert len(ran) == (3 if step == 2113 else 123)
+    # 16 points, and 104; and each of them once more if that was in vain.
+    assert len(ran) == (2 if step == 2113 else 122)
     for point, simulation in enumerate(found):
         circuit = read(RABI.replace("input", "const").replace("theta;", f"theta = {0.1 * point};"))
         alone = loaded("aer").simulate(circuit, at_point(request, point))

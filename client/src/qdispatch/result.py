@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, overload
@@ -19,29 +19,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class _Parameters(Mapping[str, float]):
-    """Parameters with their values; looked up among them only once somebody asks."""
-
-    def __init__(self, names: Sequence[str], values: Sequence[float]) -> None:
-        self._names, self._values = names, values
-
-    @cached_property
-    def _items(self) -> dict[str, float]:
-        return dict(zip(self._names, self._values, strict=False))
-
-    def __getitem__(self, name: str) -> float:
-        return self._items[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __repr__(self) -> str:
-        return repr(self._items)
-
-
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PointResult:
     """The results of one point of a sweep, or of a job without one.
@@ -49,15 +26,19 @@ class PointResult:
     Attributes:
         index: Of the point, from 0.
         results: One per result type.
-        parameters: The program's ``input`` variables -> their values here;
-            empty without a sweep.
+        values: Of the program's ``input`` variables, here; empty without a sweep.
         spec: Of the job.
     """
 
     index: int
     results: tuple[Result, ...]
-    parameters: Mapping[str, float]
+    values: Sequence[float]
     spec: JobSpec
+
+    @cached_property
+    def parameters(self) -> Mapping[str, float]:
+        """The program's ``input`` variables -> their values here; empty without a sweep."""
+        return dict(zip(self.spec.parameters, self.values, strict=False))
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -242,7 +223,7 @@ class JobResult(Sequence[PointResult]):
             PointResult(
                 index=index,
                 results=tuple(results),
-                parameters=_Parameters(spec.parameters, row),
+                values=row,
                 spec=spec,
             )
             for index, (results, row) in enumerate(zip(of_point, rows, strict=True))
