@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 # How long a call waits for a database that does not answer, in seconds.
 CONNECT_TIMEOUT_S = 3
 SQLITE_BUSY_S = 10
+# How soon a database is asked again that somebody else is just making, in seconds.
+_AGAIN_S: Final = 0.01
 # What has PostgreSQL give up a connection, and the locks of its transaction, whose
 # client has died in silence or is frozen.
 _ABANDONED = (
@@ -66,9 +69,26 @@ def _binary_cursor() -> type[Any]:
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     # The driver's own transactions begin too late; _begin_sqlite makes them.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
+    _keep_a_log(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _keep_a_log(connection: Any) -> None:
+    # Of several that open a new database at once, SQLite refuses all but one, without
+    # the wait that is asked for.
+    from sqlite3 import OperationalError
+
+    until = time.monotonic() + SQLITE_BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _forbid_sqlite_to_write(connection: Any, _record: object) -> None:

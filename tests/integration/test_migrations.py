@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from alembic.script import ScriptDirectory
 
 from app import database
 from app.database import head_revision, migrate, open_store
+from app.engines import make_engine
 from app.rows import JobRow
 from app.settings import Settings, SettingsError
 from app.store import JOB
@@ -79,6 +81,22 @@ def test_migrations_at_the_same_time_wait_for_each_other(settings: Settings) -> 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: migrate(settings), range(4)))
     open_store(settings).close()
+
+
+def test_several_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """SQLite alone refuses one of six in about five of forty files."""
+    together = Barrier(6)
+
+    def open_file(file: Path) -> None:
+        engine = make_engine(f"sqlite:///{file}")
+        together.wait()
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        engine.dispose()
+
+    with ThreadPoolExecutor(together.parties) as threads:
+        for number in range(40):
+            list(threads.map(open_file, [tmp_path / f"{number}.db"] * together.parties))
 
 
 def test_a_database_that_was_never_migrated_is_refused(settings: Settings) -> None:
