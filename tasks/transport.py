@@ -8,6 +8,7 @@ This one keeps its idea and rests on what a local file system does atomically:
 - It is taken by renaming it into the folder of the connection that takes it:
   one consumer gets it, and the others see that it is gone.
 - A binding is a file of its own, so that no table is ever rewritten.
+- A consumer is told by the kernel what comes into its queues (`tasks.arrivals`).
 - Each connection holds a lock (flock) on a file of its own. The kernel frees it
   when the process dies, however it dies; then others put back what it held,
   and remove the queues that were only its own.
@@ -25,24 +26,23 @@ Layout under the folder of the broker:
 
 from __future__ import annotations
 
-import fcntl
-import glob
 import json
 import logging
-import os
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from queue import Empty
 from typing import Any, Final
 from urllib.parse import quote, unquote
-from uuid import uuid4
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
+
+from tasks.arrivals import Arrivals
+from tasks.connections import LiveConnection, delete_queue, listing, move, owners, recover
 
 _log = logging.getLogger(__name__)
 
@@ -73,28 +73,6 @@ def _text(name: str) -> str:
     return "" if name == "%" else unquote(name)
 
 
-class _Connection:
-    """The files of one live connection."""
-
-    def __init__(self, root: Path) -> None:
-        self.folder = root / "connections" / uuid4().hex
-        self.held = self.folder / "held"
-        self.owns = self.folder / "owns"
-        self.held.mkdir(parents=True)
-        self.owns.mkdir()
-        # Locked before it gets its name: nobody takes a new one for dead.
-        fresh = self.folder / "fresh"
-        self._lock = os.open(fresh, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        fresh.rename(self.folder / "lock")
-
-    def close(self) -> None:
-        """Frees the lock; what is left is for others to clean up."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-
-
 class Channel(virtual.Channel):
     """A channel of the embedded broker."""
 
@@ -105,7 +83,8 @@ class Channel(virtual.Channel):
         self._root: Path = connection.root
         self._queues = self._root / "queues"
         self._bindings = self._root / "bindings"
-        self._own: _Connection = connection.own
+        self._own: LiveConnection = connection.own
+        self._arrivals: Arrivals = connection.arrivals
         self._held: dict[str, Path] = {}
         self._listings: dict[str, tuple[float, deque[str]]] = {}
         self._recovered_at = 0.0
@@ -155,14 +134,14 @@ class Channel(virtual.Channel):
             _log.error("unreadable message set aside: %s: %s", path.name, error)
             aside = self._root / "unreadable"
             aside.mkdir(exist_ok=True)
-            _move(path, aside / path.name)
+            move(path, aside / path.name)
             raise Empty from error
         return message
 
     def _names(self, queue: str, folder: Path) -> Iterator[str]:
         listed_at, names = self._listings.get(queue, (0.0, deque()))
         if not names or time.monotonic() - listed_at > _LISTING_S:
-            names = deque(_listing(folder))
+            names = deque(listing(folder))
             self._listings[queue] = (time.monotonic(), names)
         while names:
             yield names.popleft()
@@ -183,6 +162,21 @@ class Channel(virtual.Channel):
             return callback(message)
 
         super().basic_consume(queue, no_ack, release, consumer_tag, **kwargs)
+        self._arrivals.add(self._queues / _name(queue))
+
+    def basic_cancel(self, consumer_tag: str) -> None:
+        """Consumes no longer."""
+        queue = self._tag_to_queue.get(consumer_tag)
+        super().basic_cancel(consumer_tag)
+        if queue is not None:
+            self._arrivals.remove(self._queues / _name(queue))
+
+    def basic_qos(
+        self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False
+    ) -> None:
+        """Says how many messages may be held; what waits may have room now."""
+        super().basic_qos(prefetch_size, prefetch_count, apply_global)
+        self._arrivals.look_soon()
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Takes one message."""
@@ -205,19 +199,21 @@ class Channel(virtual.Channel):
         path = self._held.pop(delivery_tag, None)
         if path is not None:
             path.unlink(missing_ok=True)
+        # What waits may have room now.
+        self._arrivals.look_soon()
 
     def _restore(self, message: Any) -> None:
         path = self._held.pop(message.delivery_tag, None)
         if path is not None:
             # Under its old name, it is at its old place.
-            _move(path, self._queues / path.parent.name / path.name)
+            move(path, self._queues / path.parent.name / path.name)
 
     # -- queues
 
     def _new_queue(self, queue: str, durable: bool = True, **_kwargs: Any) -> None:
         # A worker that starts anew takes over the queue of the one that was
         # killed, whose end must not take it away.
-        with _owners(self._root):
+        with owners(self._root):
             (self._queues / _name(queue)).mkdir(parents=True, exist_ok=True)
             if not durable:
                 (self._own.owns / _name(queue)).touch()
@@ -226,12 +222,12 @@ class Channel(virtual.Channel):
         return (self._queues / _name(queue)).is_dir()
 
     def _size(self, queue: str) -> int:
-        return len(_listing(self._queues / _name(queue)))
+        return len(listing(self._queues / _name(queue)))
 
     def _purge(self, queue: str) -> int:
         removed = 0
         folder = self._queues / _name(queue)
-        for name in _listing(folder):
+        for name in listing(folder):
             with suppress(FileNotFoundError):
                 (folder / name).unlink()
                 removed += 1
@@ -248,7 +244,7 @@ class Channel(virtual.Channel):
         if if_empty and self._size(queue):
             return
         self.state.queue_bindings_delete(queue)
-        _delete_queue(self._root, _name(queue))
+        delete_queue(self._root, _name(queue))
         (self._own.owns / _name(queue)).unlink(missing_ok=True)
 
     # -- bindings
@@ -275,7 +271,7 @@ class Channel(virtual.Channel):
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
         """The bindings of an exchange: (routing key, pattern, queue)."""
         table = []
-        for name in _listing(self._bindings / _name(exchange)):
+        for name in listing(self._bindings / _name(exchange)):
             routing_key, pattern, queue = (_text(part) for part in name.split(","))
             table.append((routing_key, pattern, queue))
         return table
@@ -290,73 +286,6 @@ class Channel(virtual.Channel):
         recover(self._root)
 
 
-def recover(root: Path) -> None:
-    """Puts back what dead connections held, and removes what was only theirs.
-
-    Args:
-        root: The folder of the broker.
-    """
-    connections = root / "connections"
-    for name in _listing(connections):
-        folder = connections / name
-        try:
-            lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # it is being made, or has just been removed
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # alive
-        else:
-            _bury(root, folder)
-        finally:
-            os.close(lock)
-
-
-@contextmanager
-def _owners(root: Path) -> Iterator[None]:
-    """Nobody else takes or ends the ownership of a queue meanwhile."""
-    lock = os.open(root / "owners", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _bury(root: Path, folder: Path) -> None:
-    with _owners(root):
-        for queue in _listing(folder / "owns"):
-            (folder / "owns" / queue).unlink(missing_ok=True)
-            if not any((root / "connections").glob(f"*/owns/{glob.escape(queue)}")):
-                _delete_queue(root, queue)
-    for queue in _listing(folder / "held"):
-        for name in _listing(folder / "held" / queue):
-            _move(folder / "held" / queue / name, root / "queues" / queue / name)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _delete_queue(root: Path, queue: str) -> None:
-    for exchange in _listing(root / "bindings"):
-        for binding in _listing(root / "bindings" / exchange):
-            if binding.split(",")[2] == queue:
-                (root / "bindings" / exchange / binding).unlink(missing_ok=True)
-    shutil.rmtree(root / "queues" / queue, ignore_errors=True)
-
-
-def _listing(folder: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
-    except FileNotFoundError:
-        return []
-
-
-def _move(source: Path, destination: Path) -> None:
-    # The queue may have been deleted, and the message with it.
-    with suppress(FileNotFoundError):
-        source.rename(destination)
-
-
 _UNIQUE = count()
 
 
@@ -366,7 +295,6 @@ class Transport(virtual.Transport):
     Channel = Channel
     default_port = 0
     driver_type = driver_name = SCHEME
-    polling_interval = 0.01
     # A worker so has the pool that gives each child a pipe of its own: a child
     # killed while it waits at the one they would share keeps its lock for good.
     implements = virtual.Transport.implements.extend(
@@ -375,7 +303,8 @@ class Transport(virtual.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
-        self._own: _Connection | None = None
+        self._own: LiveConnection | None = None
+        self.arrivals = Arrivals()
 
     @property
     def root(self) -> Path:
@@ -384,17 +313,17 @@ class Transport(virtual.Transport):
         return Path(self.client.transport_options["folder"])
 
     @property
-    def own(self) -> _Connection:
+    def own(self) -> LiveConnection:
         """This connection's files, made when the first channel is."""
         if self._own is None:
             for part in ("queues", "bindings", "connections"):
                 (self.root / part).mkdir(parents=True, exist_ok=True)
-            self._own = _Connection(self.root)
+            self._own = LiveConnection(self.root)
         return self._own
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Has a worker's event loop look for messages."""
-        loop.call_repeatedly(self.polling_interval, self._deliver_all, connection)
+        self.arrivals.attach(loop, partial(self._deliver_all, connection))
 
     def _deliver_all(self, connection: Any) -> None:
         with suppress(TimeoutError):
@@ -408,11 +337,22 @@ class Transport(virtual.Transport):
         seconds; less lets a worker stop as soon as it is told.
         """
         most = _DRAIN_S if timeout is None else min(timeout, _DRAIN_S)
-        super().drain_events(connection, timeout=most)
+        ends_at = time.monotonic() + most
+        while True:
+            try:
+                super().drain_events(connection, timeout=0)
+            except TimeoutError:
+                left = ends_at - time.monotonic()
+                if left <= 0:
+                    raise
+                self.arrivals.wait(left)
+            else:
+                return
 
     def close_connection(self, connection: Any) -> None:
         """Closes all channels; unacknowledged messages go back to their queues."""
         super().close_connection(connection)
+        self.arrivals.close()
         if self._own is not None:
             own, self._own = self._own, None
             own.close()

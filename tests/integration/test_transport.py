@@ -16,7 +16,7 @@ import pytest
 from kombu import Connection, Exchange, Producer, Queue
 from kombu.exceptions import ChannelError
 
-from tasks.transport import recover
+from tasks.connections import recover
 from tests.integration.consumers import (
     EXCHANGE,
     LAST,
