@@ -26,7 +26,7 @@ def against_full_stack(plan: Plan) -> Iterator[Line]:
         yield _round_trip(plan, embedded, full)
         yield _throughput(plan, embedded, full)
     finally:
-        # Other rows must not be disturbed by its polling.
+        # Other rows must not be disturbed by it.
         plan.shop.release()
 
 
@@ -82,7 +82,7 @@ def _median_trip(client: Client, each: int) -> float:
 
 
 def _beside(embedded: Installation, measure: Callable[[], T]) -> Callable[[], T]:
-    """Measures while the embedded installation, which polls, stands still."""
+    """Measures while the embedded installation stands still."""
 
     def act() -> T:
         with embedded.suspended():
