@@ -267,7 +267,7 @@ class PackedPoints(_Packed[tuple[float, ...]]):
         self._point = Struct(f"<{width}d")
 
     @property
-    def values(self) -> array[float]:
+    def values(self) -> Sequence[float]:
         """All values, point by point."""
         values = array("d", self.packed)
         if sys.byteorder == "big":
@@ -307,15 +307,15 @@ def pack_points(points: Sequence[Sequence[float]]) -> bytes:
     """The values of points as `PackedPoints` has them."""
     if isinstance(points, PackedPoints):
         return points.packed
-    return pack_values(array("d", chain.from_iterable(points)))
+    return pack_values(chain.from_iterable(points))
 
 
-def pack_values(values: array[float]) -> bytes:
+def pack_values(values: Iterable[float]) -> bytes:
     """Doubles as little-endian bytes."""
+    table = array("d", values)
     if sys.byteorder == "big":
-        values = values[:]
-        values.byteswap()
-    return values.tobytes()
+        table.byteswap()
+    return table.tobytes()
 
 
 def _array(packed: bytes, kind: str, dtype: Any, copy: bool | None) -> npt.NDArray[Any]:
