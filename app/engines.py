@@ -77,14 +77,14 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 def _keep_a_log(connection: Any) -> None:
     # Of several that open a new database at once, SQLite refuses all but one, without
     # the wait that is asked for.
-    from sqlite3 import OperationalError
+    from sqlite3 import SQLITE_BUSY, OperationalError
 
     until = time.monotonic() + SQLITE_BUSY_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except OperationalError:
-            if time.monotonic() > until:
+        except OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(_AGAIN_S)
         else:
