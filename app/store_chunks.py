@@ -40,9 +40,9 @@ class ChunkStatements:
             return
         lock_in_order(self._connection, job_ids)
         self._connection.execute(
-            # One that was given back meanwhile is to have another message.
             sa.update(JOB)
             .where(_AMONG[dialect], JOB.c.status == JobStatus.PENDING)
+            # One that was given back meanwhile is to have another message.
             .where(JOB.c.chunk_id.in_(chunk_ids), ~is_paused())
             .values(sent_at=now),
             {"keys": job_ids},

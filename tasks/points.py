@@ -42,10 +42,7 @@ def simulate_points(
         return (simulator.simulate(each, request) for each in (circuit,))
     sweep = Sweep(circuit, spec.parameters, spec.parameter_values)
     many = getattr(simulator, "simulate_sweep", None)
-    found: Iterator[Simulation] = (
-        one_by_one(simulator, sweep, request) if many is None else many(sweep, request)
-    )
-    return found
+    return one_by_one(simulator, sweep, request) if many is None else many(sweep, request)
 
 
 def one_by_one(simulator: Simulator, sweep: Sweep, request: Request) -> Iterator[Simulation]:

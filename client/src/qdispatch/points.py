@@ -6,16 +6,13 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from qdispatch.arrays import PackedPoints, pack_values
 from qdispatch.circuits import CircuitForm
 from qdispatch.errors import CircuitError, InvalidJobError
 
 _Values: TypeAlias = "float | array[float]"
-
-# Of one value.
-_DOUBLE_BYTES: Final = 8
 
 
 def points_of(
@@ -47,7 +44,7 @@ def points_of(
         return ()
     n_points = _length(values, _given_names(form))
     width = len(form.parameters)
-    table = array("d", bytes(_DOUBLE_BYTES * n_points * width))
+    table = array("d", [0.0]) * (n_points * width)
     for place, name in enumerate(form.parameters):
         each = values[name]
         column = each if isinstance(each, array) else array("d", [each]) * n_points
