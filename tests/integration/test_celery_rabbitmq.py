@@ -223,7 +223,8 @@ def test_a_job_is_noted_only_once_the_broker_has_confirmed(
     finally:
         rabbitmq.ctl("set_vm_memory_high_watermark", "0.4")
     assert wait_until(lambda: blocked.job_id in noted, 20)
-    assert len(messages(broker, "aer")) == 2
+    # One that is not confirmed for long is sent once more, which a slow machine sees.
+    assert {UUID(message.headers["id"]) for message in messages(broker, "aer")} == set(noted)
 
 
 def test_a_chunk_is_one_message_that_names_its_jobs(
