@@ -88,9 +88,9 @@ class ChunkStatements:
         return set(self._connection.execute(statement.returning(JOB.c.id)).scalars())
 
 
+_AMONG: Final = among(JOB.c.id)
 # On PostgreSQL rows are locked in the order of their ids, as everywhere, in the same
 # statement: two who would else wait for each other.
-_AMONG: Final = among(JOB.c.id)
 _IN_ORDER: Final = (
     sa.select(JOB.c.id)
     .where(_AMONG["postgresql"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
 
@@ -17,13 +17,38 @@ _MESSAGE = re.compile(rb"^[-\d]+ [:.\d]+\t[FB]\t(\d+)\t", re.MULTILINE)
 
 
 @contextmanager
+def listening(world: World, **listeners: Callable[..., None]) -> Iterator[None]:
+    """Has these told of SQLAlchemy's events of their names meanwhile."""
+    assert isinstance(world.store.inner, Store)
+    engine = world.store.inner.engine
+    for name, listener in listeners.items():
+        sa.event.listen(engine, name, listener)
+    try:
+        yield
+    finally:
+        for name, listener in listeners.items():
+            sa.event.remove(engine, name, listener)
+
+
+@contextmanager
+def statements(world: World) -> Iterator[list[str]]:
+    """The statements that the database is given."""
+    given: list[str] = []
+
+    def note(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        given.append(text)
+
+    with listening(world, before_cursor_execute=note):
+        yield given
+
+
+@contextmanager
 def journal(world: World) -> Iterator[list[str]]:
     """Notes each journey to the database: the verb and the table of a statement, or what ends it.
 
     With SQLite there are no journeys, but the same steps.
     """
-    assert isinstance(world.store.inner, Store)
-    engine, given = world.store.inner.engine, []
+    given: list[str] = []
 
     def execute(_connection: object, _cursor: object, text: str, *_: object) -> None:
         verb, *words = text.split()
@@ -41,21 +66,13 @@ def journal(world: World) -> Iterator[list[str]]:
     def commit(_connection: object) -> None:
         given.append("commit")
 
-    listeners = {"before_cursor_execute": execute, "begin": begin, "commit": commit}
-    for name, listener in listeners.items():
-        sa.event.listen(engine, name, listener)
-    try:
+    with listening(world, before_cursor_execute=execute, begin=begin, commit=commit):
         yield given
-    finally:
-        for name, listener in listeners.items():
-            sa.event.remove(engine, name, listener)
 
 
 @contextmanager
 def traced(world: World) -> Iterator[list[int]]:
     """Notes how long each message to and from PostgreSQL was, in bytes."""
-    assert isinstance(world.store.inner, Store)
-    engine = world.store.inner.engine
     sizes: list[int] = []
     with TemporaryFile() as file:
 
@@ -65,13 +82,7 @@ def traced(world: World) -> Iterator[list[int]]:
         def end(connection: sa.Connection, *_: object) -> None:
             connection.connection.driver_connection.pgconn.untrace()
 
-        listeners = {"before_cursor_execute": trace, "after_cursor_execute": end}
-        for name, listener in listeners.items():
-            sa.event.listen(engine, name, listener)
-        try:
+        with listening(world, before_cursor_execute=trace, after_cursor_execute=end):
             yield sizes
-        finally:
-            for name, listener in listeners.items():
-                sa.event.remove(engine, name, listener)
         file.seek(0)
         sizes += map(int, _MESSAGE.findall(file.read()))

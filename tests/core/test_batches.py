@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
@@ -14,11 +13,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from app.service import BatchJobs
 from app.settings import Settings
-from app.store import Store
 from qdispatch.errors import (
     BatchNotFoundError,
     InvalidJobError,
@@ -33,6 +30,7 @@ from qdispatch.errors import (
 from qdispatch.model import CancelVerdict, JobSpec, JobStatus, ProgramFormat, TargetState
 from qdispatch.updates import JobFilter
 from tests.core.databases import ON_DATABASES
+from tests.core.journal import listening, statements
 from tests.fakes import Trouble
 from tests.specs import BELL, bell
 from tests.world import World, failed, finished, make_settings
@@ -66,22 +64,6 @@ def check_nothing_remains(world: World) -> None:
         assert tx.lists.batches(before=None, limit=1) == []
     assert world.files() == set()
     assert world.dispatcher.sent == []
-
-
-@contextmanager
-def statements(world: World) -> Iterator[list[str]]:
-    """The statements that the database is given, transactions included."""
-    assert isinstance(world.store.inner, Store)
-    engine, given = world.store.inner.engine, []
-
-    def note(*call: Any) -> None:
-        given.append(call[2])
-
-    for name in ("begin", "commit"):
-        sa.event.listen(engine, name, lambda _, name=name: given.append(name))
-    sa.event.listen(engine, "before_cursor_execute", note)
-    yield given
-    sa.event.remove(engine, "before_cursor_execute", note)
 
 
 # -- submission
@@ -165,7 +147,14 @@ def test_a_batch_has_its_size(world: World, number: int, kind: type[RequestError
 
 @ON_DATABASES
 def test_a_large_batch_is_one_transaction(world: World) -> None:
-    with statements(world) as given:
+    with (
+        statements(world) as given,
+        listening(
+            world,
+            begin=lambda _: given.append("begin"),
+            commit=lambda _: given.append("commit"),
+        ),
+    ):
         kept = world.jobs.submit_many([bell()] * MOST, request_id="r")
     assert kept.batch.pending == MOST
     writes = [each for each in given if each.startswith("INSERT")]

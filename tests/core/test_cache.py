@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +24,7 @@ from qdispatch.model import (
     Timings,
 )
 from tests.core.databases import ON_DATABASES, ON_POSTGRESQL
+from tests.core.journal import statements
 from tests.watching import Told
 from tests.world import WORKER, World, bell, counts, failed, finished, make_world
 
@@ -61,20 +60,6 @@ def again(world: World, **changes: Any) -> JobInfo:
 
 def sent(world: World) -> list[UUID]:
     return [each.job_id for each in world.dispatcher.sent]
-
-
-@contextmanager
-def statements(world: World) -> Iterator[list[str]]:
-    """The statements that the database is given."""
-    assert isinstance(world.store.inner, Store)
-    engine, given = world.store.inner.engine, []
-
-    def note(*call: Any) -> None:
-        given.append(call[2])
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    yield given
-    sa.event.remove(engine, "before_cursor_execute", note)
 
 
 # -- what an answer is

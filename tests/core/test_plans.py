@@ -9,9 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from app.store import Transaction
+from tests.core.journal import listening
 from tests.world import World
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -35,7 +35,6 @@ OFTEN: dict[str, Callable[[Transaction], object]] = {
 @contextmanager
 def plans(world: World) -> Iterator[list[str]]:
     """How SQLite goes about each statement that is given meanwhile."""
-    engine = world.store.inner.engine  # type: ignore[union-attr]
     found: list[str] = []
 
     def explain(_conn: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -43,9 +42,8 @@ def plans(world: World) -> Iterator[list[str]]:
             look = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
             found.extend(row[3] for row in look)
 
-    sa.event.listen(engine, "before_cursor_execute", explain)
-    yield found
-    sa.event.remove(engine, "before_cursor_execute", explain)
+    with listening(world, before_cursor_execute=explain):
+        yield found
 
 
 @pytest.mark.parametrize("name", OFTEN)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 import app.watches
 from app import watching
 from app.settings import Settings
-from app.store import Store
 from app.watching import Watchers
 from app.work import WorkService
 from qdispatch.errors import (
@@ -30,6 +28,7 @@ from qdispatch.errors import (
 from qdispatch.model import JobEvent, JobStatus
 from qdispatch.updates import BatchUpdate, JobUpdate, Outlook
 from tests.core.databases import ON_DATABASES
+from tests.core.journal import statements
 from tests.fakes import Trouble
 from tests.services.process import wait_until
 from tests.watching import Told
@@ -328,19 +327,8 @@ def test_a_database_that_is_away_for_a_while_loses_nothing(
 # -- many
 
 
-@contextmanager
-def questions(world: World) -> Iterator[list[str]]:
-    """The statements that the database is asked."""
-    assert isinstance(world.store.inner, Store)
-    engine, asked = world.store.inner.engine, list[str]()
-
-    def note(*call: Any) -> None:
-        if call[2].startswith("SELECT"):
-            asked.append(call[2])
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    yield asked
-    sa.event.remove(engine, "before_cursor_execute", note)
+def questions(asked: list[str]) -> list[str]:
+    return [each for each in asked if each.startswith("SELECT")]
 
 
 @ON_DATABASES
@@ -350,17 +338,17 @@ def test_thousands_of_watchers_cost_one_question_a_look(world: World, watchers: 
     all_told = [watch(watchers, jobs[each % 20]) for each in range(3000)]
     for told in all_told:
         told.times(1)
-    with questions(world) as asked:
+    with statements(world) as asked:
         watchers.changed(jobs)
-        assert wait_until(lambda: asked, 10)
-        assert len(asked) == 1
+        assert wait_until(lambda: questions(asked), 10)
+        assert len(questions(asked)) == 1
         world.work.cancel_all(jobs[:1])
         asked.clear()
         watchers.changed(jobs[:1])
         for told in all_told[::20]:
             assert told.end() is None
         # Of a few jobs, how they are now is asked at once.
-        assert len(asked) == 1
+        assert len(questions(asked)) == 1
     assert [len(each.updates) for each in all_told] == [
         2 if n % 20 == 0 else 1 for n in range(3000)
     ]
