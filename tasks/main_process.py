@@ -31,6 +31,11 @@ _log = logging.getLogger(__name__)
 # All that an engine may know of this process' environment: no URL, no secret.
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH")
 
+#: How OpenMP's threads wait in engines. One that spins on a busy core keeps others from
+#: it; but to be woken takes longer than most gates. So they spin for some 10 µs, and
+#: sleep then.
+WAITING: Final = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
+
 # A fork server that gives up sooner than this after its start, in seconds, is not
 # started again; one that was killed is.
 _STABLE_S: Final = 10.0
@@ -71,9 +76,8 @@ class MainProcess:
     def _start_fork_server(self) -> subprocess.Popen[bytes]:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment |= {
+            **WAITING,
             "OMP_NUM_THREADS": str(self._target.threads),
-            # Threads that wait must not spin: on a busy core, others wait for them.
-            "OMP_WAIT_POLICY": "passive",
             # What NumPy is used for is too little for threads.
             "OPENBLAS_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",

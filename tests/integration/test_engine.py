@@ -631,5 +631,6 @@ def test_a_worker_gives_its_engines_no_secret(
         assert not [name for name in environment if name.startswith("QDISPATCH_")]
         assert environment["OMP_NUM_THREADS"] == "3"
         assert environment["OMP_WAIT_POLICY"] == "passive"
+        assert environment["GOMP_SPINCOUNT"] == "1000"
         assert environment["OPENBLAS_NUM_THREADS"] == "1"
     assert not plan.fork_server.parent.exists()
