@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.forks import FORKS
 from app.rows import (
     ACTIVE,
     BATCH,
@@ -116,7 +117,7 @@ class Store:
 
     def _watched(self, long: bool) -> AbstractContextManager[None]:
         if self._watchdog is None:
-            return nullcontext()
+            return FORKS.held_off()
         return self._watchdog.limited(LONG_TRANSACTION_S if long else TRANSACTION_S)
 
     def close(self) -> None:
