@@ -11,7 +11,7 @@ PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
 PROTOC := $(UV) tool run --quiet --from grpcio-tools==1.72.2 --with 'setuptools<80' \
           python -m grpc_tools.protoc -I rpc/proto
 
-.PHONY: run install test test-slow test-long test-compat chaos soak bench bench-watchers unit check check-proto check-compose docs proto lock clean
+.PHONY: run install test test-slow test-long test-compat chaos soak fuzz bench bench-watchers unit check check-proto check-compose docs proto lock clean
 .DEFAULT_GOAL := run
 
 # -- use
@@ -35,8 +35,8 @@ $(READY): requirements.lock requirements-dev.lock pyproject.toml client/pyprojec
 test: $(READY)
 	$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
-test-slow: $(READY)  ## What the tests' own RabbitMQ, Redis and PostgreSQL survive.
-	$(BIN)/pytest -m slow
+test-slow: $(READY)  ## What takes a minute alone: all hostile input, chaos, the tests' own services.
+	$(BIN)/pytest -m slow -n 4 --dist loadgroup --no-loadscope-reorder
 
 test-long: $(READY)  ## Races and histories by the thousand: a quarter of an hour.
 	$(BIN)/pytest -m long --timeout 1200
@@ -45,7 +45,7 @@ test-long: $(READY)  ## Races and histories by the thousand: a quarter of an hou
 # a resolver that cannot have them all would silently take very old ones.
 COMPAT       := build/compat
 COMPAT_SDKS  := 'cirq>=1.7' 'qiskit-ibm-runtime>=0.51' 'amazon-braket-sdk>=1.127'
-COMPAT_TOOLS := pytest pytest-timeout hypothesis qiskit-aer qiskit-qasm3-import
+COMPAT_TOOLS := pytest pytest-timeout hypothesis qiskit-aer qiskit-qasm3-import trustme
 COMPAT_TESTS := $(if $(QUICK),$(filter-out %_imports.py $(wildcard tests/client/test_circuits_*.py), \
                 $(wildcard tests/client/test_*.py)),tests/client) \
                 $(wildcard tests/unit/test_cli_*.py tests/unit/test_client*.py) \
@@ -68,6 +68,13 @@ chaos: $(READY)  ## Kill everything, for an hour or so; EMBEDDED=1, ONLY=kill:en
 MINUTES ?= 30
 soak: $(READY)  ## Full load for long: what grows?
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(REPORT),--report $(REPORT))
+
+COUNT   ?= 1000000
+SECONDS ?= 600
+fuzz: $(READY)  ## Hostile requests by the million; COVERAGE=1, POSTGRESQL=1; or a parser: TARGET=openqasm3 or all, SECONDS=600.
+	$(if $(TARGET),$(UV) pip install --quiet --python $(BIN)/python --group fuzz)
+	$(BIN)/python -m tests.fuzz --count $(COUNT) --seed $(SEED) $(if $(COVERAGE),--coverage) $(if $(POSTGRESQL),--postgresql) \
+	  $(if $(TARGET),--target $(TARGET) --seconds $(SECONDS))
 
 bench: $(READY)  ## What the service adds, against what users would otherwise use; ROWS=1,2,10 or none, STAGES=1; FULL=1, REPORT=1 write a report.
 	$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(FULL),--full --stages) $(if $(STAGES),--stages) $(if $(REPORT),--report)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import app.native_log  # noqa: F401 - before all that imports grpc
+
+# isort: split
 import argparse
 import os
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from signal import pause
+from typing import Final
 
 from app.database import migrate
+from app.logs import set_up_logging, tell_end
 from app.operating import add_commands
-from app.settings import load_settings
-from qdispatch.client import ADDRESS_VARIABLE, Client
+from app.operating_quotas import add_quota_commands
+from app.operating_tokens import add_token_commands
+from app.readiness import answers, page_answers, page_url, server_address
+from app.settings import SettingsError, load_settings
+from qdispatch.client import ADDRESS_VARIABLE
 from qdispatch.errors import QDispatchError
-from qdispatch.model import TargetInfo
+
+# How long a health check may take, in seconds.
+_HEALTH_S: Final = 3.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code: int = options.command(options)
     except QDispatchError as error:
-        sys.stderr.write(f"qdispatch: {error}\n")
+        tell_end(error)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -59,9 +70,12 @@ def _parser() -> argparse.ArgumentParser:
 
     health = commands.add_parser("health", help="exit with 0 if the server is serving")
     health.add_argument("--address", help="HOST:PORT (default: server.address)")
+    health.add_argument("--page", action="store_true", help="ask the page instead")
     health.set_defaults(command=_health)
 
     add_commands(commands)
+    add_token_commands(commands)
+    add_quota_commands(commands)
     return parser
 
 
@@ -91,13 +105,15 @@ def _ready(options: argparse.Namespace) -> int:
     from app.up import wait_for_page, wait_until_ready
 
     settings = load_settings()
-    targets = wait_until_ready(settings)
-    _say(f"ready on {settings.server.address}: {', '.join(map(_describe, targets))}")
+    wait_until_ready(settings)
+    targets = [f"{name} ({each.max_qubits} qubits)" for name, each in settings.targets.items()]
+    address = server_address(settings)
+    _say(f"ready on {address}: {', '.join(targets)}")
     if options.page:
         _say(f"page on {wait_for_page(settings)}")
     code = 0
     if options.run:
-        environment = os.environ | {ADDRESS_VARIABLE: settings.server.address}
+        environment = os.environ | {ADDRESS_VARIABLE: address}
         code = subprocess.run(shlex.split(options.run), env=environment, check=False).returncode
     if options.exit:
         return code
@@ -108,10 +124,6 @@ def _ready(options: argparse.Namespace) -> int:
         pause()
 
 
-def _describe(target: TargetInfo) -> str:
-    return f"{target.name} ({target.max_qubits} qubits)"
-
-
 def _migrate(_options: argparse.Namespace) -> int:
     migrate(load_settings())
     _say("the database is at the current schema")
@@ -119,9 +131,12 @@ def _migrate(_options: argparse.Namespace) -> int:
 
 
 def _health(options: argparse.Namespace) -> int:
-    address = options.address or load_settings().server.address
-    with Client(address, timeout_s=3.0) as client:
-        serving = client.is_serving()
+    settings = load_settings()
+    if options.page:
+        address, serving = page_url(settings), page_answers(settings, timeout_s=_HEALTH_S)
+    else:
+        address = options.address or server_address(settings)
+        serving = answers(settings, address, timeout_s=_HEALTH_S)
     _say(f"{address} is {'' if serving else 'not '}serving")
     return 0 if serving else 1
 
@@ -131,5 +146,13 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
+def _set_up_logging() -> None:
+    # The command that needs the settings says what is wrong with them.
+    with suppress(SettingsError):
+        settings = load_settings()
+        set_up_logging(settings.log_format, times=settings.log_times)
+
+
 if __name__ == "__main__":
+    _set_up_logging()
     raise SystemExit(main())

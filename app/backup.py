@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from app.database import migrate, open_store
+from app.folders import make_private
 from app.ports import Clock
 from app.programs import ProgramLostError, Programs
 from app.settings import Settings, SettingsError
@@ -107,7 +108,7 @@ def restore(settings: Settings, folder: Path) -> Backup:
     if not (folder / MANIFEST).is_file():
         raise BackupError(f"{folder} has no whole backup: there is no {MANIFEST} in it")
     with _told(folder):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         _check_free(path)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="restore-") as name:
             made = Path(name) / DATABASE

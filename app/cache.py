@@ -125,6 +125,7 @@ def content_key(spec: JobSpec, target: str, owner: str) -> bytes:
         submission_date=None,
         time_limit_s=None,
         tags=(),
+        priority=0,
     )
     name = owner.encode()
     packed = encode_spec(content).SerializeToString(deterministic=True)

@@ -21,6 +21,22 @@ _CONFIRMED_S: Final = 0.02
 _BATCH: Final = 500
 
 
+class CutShortError(UnavailableError):
+    """The database went away while jobs were canceled: of some, or of all, it is not known.
+
+    Attributes:
+        ends: The verdict on each that was come to before.
+        left_open: Those of whom it is open whether they were canceled.
+    """
+
+    def __init__(
+        self, reason: str, ends: Mapping[UUID, CancelVerdict], left_open: Sequence[UUID]
+    ) -> None:
+        super().__init__(reason)
+        self.ends = ends
+        self.left_open = left_open
+
+
 @dataclass(frozen=True, kw_only=True)
 class End:
     """What canceling one job came to."""
@@ -55,13 +71,35 @@ class Canceling:
         self._clock = clock
         self._wait_s = wait_s
 
-    def cancel(self, keys: Sequence[UUID]) -> dict[UUID, End]:
-        """Cancels those of these jobs that are not final; the verdict on each that there is."""
+    def cancel(self, keys: Sequence[UUID], sees: str | None) -> dict[UUID, End]:
+        """Cancels those of these jobs that are not final.
+
+        Args:
+            keys: The jobs.
+            sees: Whose jobs there are for the caller; None for everybody's.
+
+        Returns:
+            The verdict on each that there is.
+
+        Raises:
+            CutShortError: The database went away, and some are canceled, or may be.
+            UnavailableError: It is away, and nothing was done.
+        """
         ends: dict[UUID, End] = {}
         stopping: list[UUID] = []
         for at in range(0, len(keys), _BATCH):
-            with self._store.write() as tx:
-                some = self._mark(tx, set(keys[at : at + _BATCH]))
+            batch = keys[at : at + _BATCH]
+            begun = False
+            try:
+                with self._store.write() as tx:
+                    begun = True
+                    some = self._mark(tx, set(batch), sees)
+            except UnavailableError as error:
+                if not (at or begun):
+                    raise
+                # Who tells of what was done must not forget this.
+                verdicts = {key: _verdict(ends.get(key)) for key in keys[:at]}
+                raise CutShortError(str(error), verdicts, batch if begun else ()) from error
             # Before the next batch, which may not go through.
             self._tell(some, CancelVerdict.REMOVED_FROM_QUEUE, running=False)
             stopping += self._tell(some, CancelVerdict.STOPPING, running=True)
@@ -79,7 +117,7 @@ class Canceling:
             self._programs.delete(key)
         return keys
 
-    def _mark(self, tx: Transaction, left: set[UUID]) -> dict[UUID, End]:
+    def _mark(self, tx: Transaction, left: set[UUID], sees: str | None) -> dict[UUID, End]:
         ends: dict[UUID, End] = {}
         now = self._clock()
         while left:
@@ -87,10 +125,10 @@ class Canceling:
                 (JobStatus.PENDING, CancelVerdict.REMOVED_FROM_QUEUE),
                 (JobStatus.RUNNING, CancelVerdict.STOPPING),
             ):
-                rows = tx.cancel(left, held, now=now)
+                rows = tx.cancel(left, held, now=now, owner=sees)
                 ends |= {row.id: End(verdict=verdict, row=row) for row in rows}
                 left -= ends.keys()
-            rows = tx.jobs(left) if left else []
+            rows = tx.jobs(left, {sees}) if left else []
             final = {row.id: row for row in rows if row.status.is_final}
             ends |= {key: End(verdict=_late(row), row=row) for key, row in final.items()}
             # The others have gone from running back to pending in between.
@@ -115,6 +153,10 @@ class Canceling:
                     stopped[row.id] = End(verdict=CancelVerdict.STOPPED_RUNNING, row=row)
             left -= stopped.keys()
         return stopped
+
+
+def _verdict(end: End | None) -> CancelVerdict:
+    return CancelVerdict.NOT_FOUND if end is None else end.verdict
 
 
 def _late(row: JobRow) -> CancelVerdict:

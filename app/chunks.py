@@ -9,18 +9,23 @@ turn out to be large, what is left of its chunk is shared by other slots (see
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
+from uuid import UUID
 
 from app.ids import new_id
 from app.ports import Chunk, Dispatch, Sent
 from app.rows import JobRow
 from app.store import Store
+from app.store_dispatch import label
+from app.store_feeding import Waiting
 
-# Jobs in one chunk at the most: of a batch, and of those that came together by chance;
-# and what they may be like.
-_MOST_JOBS: Final = 100
+T = TypeVar("T")
+
+#: Jobs in one chunk at the most.
+MOST_JOBS: Final = 100
+# The same of those that came together by chance; and what jobs of chunks may be like.
 _MOST_TOGETHER: Final = 8
 _MOST_QUBITS: Final = 16
 _MOST_SHOTS: Final = 100_000
@@ -37,7 +42,7 @@ def cut_into_chunks(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Ch
         rows: The jobs, in the order in which they are to run.
         slots: How many simulations run at once, by target.
     """
-    return _cut(rows, slots, per_slot=_PER_SLOT, fewest=_FEWEST_JOBS, most=_MOST_JOBS)
+    return _cut(rows, slots, per_slot=_PER_SLOT, fewest=_FEWEST_JOBS, most=MOST_JOBS)
 
 
 def cut_a_group(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Chunk]:
@@ -53,17 +58,64 @@ def cut_a_group(rows: Sequence[JobRow], slots: Mapping[str, int]) -> list[Chunk]
 def _cut(
     rows: Sequence[JobRow], slots: Mapping[str, int], *, per_slot: int, fewest: int, most: int
 ) -> list[Chunk]:
-    small: dict[str, list[JobRow]] = defaultdict(list)
+    small: dict[tuple[str, str], list[JobRow]] = defaultdict(list)
     for row in rows:
         if _is_small(row):
-            small[row.target].append(row)
+            # What is one owner's is no other's to wait for.
+            small[row.target, row.owner].append(row)
     chunks = []
-    for target, some in small.items():
+    for (target, _), some in small.items():
         even = -(-len(some) // (per_slot * max(1, slots.get(target, 1))))
         size = min(most, max(fewest, even))
         # One job alone has a message of its own.
         chunks += [_chunk(target, part) for part in _parts(some, size) if len(part) > 1]
     return chunks
+
+
+def cut_waiting(
+    waiting: Sequence[Waiting], slots: int, *, most: int, alone: Container[UUID] = ()
+) -> list[Sent]:
+    """Puts jobs that waited for their owner's turn into messages, in their order.
+
+    Args:
+        waiting: The jobs of one owner at one target.
+        slots: How many simulations run at once there.
+        most: Messages; what does not go into these waits on.
+        alone: Those that are to have messages of their own: they were in a chunk that
+            took too long. So has each that was begun before.
+    """
+    small = [each for each in waiting if _is_small(each) and not each.attempt]
+    small = [each for each in small if each.id not in alone]
+    size = min(MOST_JOBS, max(_FEWEST_JOBS, -(-len(small) // (_PER_SLOT * max(1, slots)))))
+    parts = {part[0].id: part for part in _parts(small, size) if len(part) > 1}
+    carried = {each.id for part in parts.values() for each in part}
+    messages: list[Sent] = []
+    for each in waiting:
+        if each.id in parts:
+            messages.append(_chunk_of(parts[each.id]))
+        elif each.id not in carried:
+            messages.append(_dispatch_of(each))
+    return messages[:most]
+
+
+def _chunk_of(part: Sequence[Waiting]) -> Chunk:
+    return Chunk(
+        chunk_id=new_id(),
+        target=part[0].target,
+        job_ids=tuple(each.id for each in part),
+        label=f"target={part[0].target} jobs={len(part)}",
+        owner=part[0].owner,
+    )
+
+
+def _dispatch_of(job: Waiting) -> Dispatch:
+    return Dispatch(
+        job_id=job.id,
+        target=job.target,
+        label=label(job.target, job.n_qubits, job.shots),
+        attempt=job.attempt,
+        owner=job.owner,
+    )
 
 
 def note_sent(store: Store, sent: Sequence[Sent], now: datetime) -> None:
@@ -82,11 +134,11 @@ def note_sent(store: Store, sent: Sequence[Sent], now: datetime) -> None:
             tx.chunks.mark_sent(chunk_ids, now)
 
 
-def _is_small(row: JobRow) -> bool:
+def _is_small(row: JobRow | Waiting) -> bool:
     return not row.n_points and row.n_qubits <= _MOST_QUBITS and row.shots <= _MOST_SHOTS
 
 
-def _parts(rows: Sequence[JobRow], size: int) -> Iterator[Sequence[JobRow]]:
+def _parts(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (rows[at : at + size] for at in range(0, len(rows), size))
 
 
@@ -100,4 +152,5 @@ def _chunk(target: str, rows: Sequence[JobRow]) -> Chunk:
         target=target,
         job_ids=tuple(row.id for row in rows),
         label=f"target={target} jobs={len(rows)}{batch}",
+        owner=rows[0].owner,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from app.engines import make_engine
+from app.exposure import is_loopback
+from app.folders import make_private, warn_if_open
 from app.settings import Settings, SettingsError
 from app.store import Store
 from qdispatch.errors import QDispatchError, UnavailableError
+
+_log = logging.getLogger(__name__)
 
 _MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 
@@ -41,7 +46,8 @@ def migrate(settings: Settings, revision: str = "head") -> None:
         UnavailableError: The database does not answer, or a table is in use.
     """
     if settings.database.startswith("sqlite"):
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(settings.data_dir)
+        warn_if_open(settings.data_dir, "data_dir")
     if revision == "head":
         with closing(Store(make_engine(settings.database))) as store:
             if _revision(store) == head_revision():
@@ -92,7 +98,9 @@ def open_store(settings: Settings, *, patience_s: float = 0.0, read_only: bool =
         UnavailableError: It does not answer.
     """
     if settings.database.startswith("sqlite"):
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(settings.data_dir)
+    else:
+        _warn_of_listeners(settings.database)
     store = Store(make_engine(settings.database, read_only=read_only))
     until = time.monotonic() + patience_s
     try:
@@ -108,6 +116,20 @@ def open_store(settings: Settings, *, patience_s: float = 0.0, read_only: bool =
     except QDispatchError:
         store.close()
         raise
+
+
+@cache
+def _warn_of_listeners(url: str) -> None:
+    """Says, once in a process, that nobody has thought of who listens on the way."""
+    parts = sa.make_url(url)
+    host = str(parts.query.get("host", parts.host or ""))
+    if "sslmode" in parts.query or not host or host.startswith("/") or is_loopback(host):
+        return
+    _log.warning(
+        "database_url: what is said to %s may be read and changed on the way: add"
+        " ?sslmode=verify-full&sslrootcert=FILE, or ?sslmode=disable if nobody is there",
+        host,
+    )
 
 
 def _revision(store: Store) -> str | None:

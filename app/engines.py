@@ -31,7 +31,9 @@ def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     """
     if url.startswith("sqlite"):
         engine = sa.create_engine(
-            url, connect_args={"timeout": SQLITE_BUSY_S, "check_same_thread": False}
+            url,
+            hide_parameters=True,
+            connect_args={"timeout": SQLITE_BUSY_S, "check_same_thread": False},
         )
         sa.event.listen(engine, "connect", _set_up_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
@@ -41,6 +43,8 @@ def make_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     session = (*_ABANDONED, *(["default_transaction_read_only=on"] if read_only else []))
     return sa.create_engine(
         url,
+        # What is stored is nobody's business who reads a log or an error.
+        hide_parameters=True,
         pool_timeout=CONNECT_TIMEOUT_S,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,

@@ -23,6 +23,8 @@ class Fault:
     """How many there are with this one."""
     lapsed: datetime | None = None
     """Only if the lease ended before this."""
+    cpu_s: float = 0.0
+    """Processor time that the attempt took."""
 
 
 def end_attempt(
@@ -62,4 +64,5 @@ def end_attempt(
         faults=1,
         not_before=now + delay,
         lapsed=fault.lapsed,
+        cpu_s=fault.cpu_s,
     )

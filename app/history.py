@@ -39,8 +39,12 @@ class History:
         self._store = store
         self._clock = clock
 
-    def delete(self, job_id: UUID) -> None:
+    def delete(self, job_id: UUID, sees: str | None = None) -> None:
         """Deletes a final job with its results, for good.
+
+        Args:
+            job_id: The job.
+            sees: Whose jobs there are for the caller; None for everybody's.
 
         Raises:
             JobNotFoundError: There is none of that id.
@@ -48,9 +52,9 @@ class History:
         """
         while True:
             with self._store.write() as tx:
-                if tx.history.delete([job_id]):
+                if tx.history.delete([job_id], owner=sees):
                     return
-                row = tx.job(job_id)
+                row = tx.job(job_id, sees)
             if row is None:
                 raise JobNotFoundError(f"there is no job {job_id}", field="id")
             # It may have ended in between.

@@ -61,6 +61,8 @@ class Claim:
     """How many earlier attempts ended in a crash or the loss of their worker."""
     spec: JobSpec
     """Without the program; `WorkService.program` has it."""
+    owner: str
+    """Whose it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,8 @@ class Finished:
     method_reason: str = ""
     fingerprint: str = ""
     """Of what has run it; see `tasks.fingerprint`."""
+    cpu_s: float = 0.0
+    """Processor time that the attempt took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +102,8 @@ class Failed:
     parsing_s: float | None = None
     simulating_s: float | None = None
     peak_memory_bytes: int = 0
+    cpu_s: float = 0.0
+    """Processor time that the attempt took."""
 
 
 def retry_delay_s(faults: int, first_s: float) -> float:

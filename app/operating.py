@@ -67,7 +67,8 @@ def add_commands(commands: Any) -> None:
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """The database, for as long as a command needs it."""
     from app.database import open_store
 
     store = open_store(settings)
@@ -81,7 +82,7 @@ def _list_targets(_options: argparse.Namespace) -> int:
     from app.targets import TargetControl
 
     settings = load_settings()
-    with _store(settings) as store:
+    with opened_store(settings) as store:
         targets = TargetControl(settings=settings, store=store, clock=utc_now).states()
     sys.stdout.writelines(_table(targets))
     return 0
@@ -101,7 +102,7 @@ def _set_state(options: argparse.Namespace) -> int:
     from app.targets import TargetControl
 
     settings = load_settings()
-    with _store(settings) as store:
+    with opened_store(settings) as store:
         control = TargetControl(settings=settings, store=store, clock=utc_now)
         control.set_state(options.name, options.state)
     sys.stdout.write(f"{options.name} is {options.state}: {options.meaning}\n")
@@ -114,7 +115,7 @@ def _delete_jobs(options: argparse.Namespace) -> int:
 
     settings = load_settings()
     code = 0
-    with _store(settings) as store:
+    with opened_store(settings) as store:
         history = History(settings=settings.history, store=store, clock=utc_now)
         programs = Programs(settings.programs)
         for text in options.ids:
@@ -134,7 +135,7 @@ def _requeue(options: argparse.Namespace) -> int:
     from app.targets import TargetControl
 
     settings = load_settings()
-    with _store(settings) as store:
+    with opened_store(settings) as store:
         control = TargetControl(settings=settings, store=store, clock=utc_now)
         number = control.requeue(options.name)
     sys.stdout.write(f"{_jobs(number)} will be sent again by the sweep\n")

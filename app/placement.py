@@ -12,7 +12,7 @@ from typing import Final
 from app.ports import Clock
 from app.settings import TargetSettings
 from app.store import Store
-from app.validation import candidates
+from app.validation import candidates, in_batch
 from qdispatch.errors import TargetDrainedError
 from qdispatch.model import JobSpec, JobStatus, TargetState
 
@@ -82,6 +82,14 @@ class Placement:
         _, slots = self._load.workers.get(name, (0, 0))
         per_slot = (busy + self._placed[name]) / (slots or self._targets[name].concurrency)
         return name in self._load.states, slots == 0, per_slot
+
+
+def check_drained(specs: Sequence[JobSpec], states: Mapping[str, TargetState]) -> None:
+    """Refuses a batch of which a job names a target that is drained."""
+    for index, spec in enumerate(specs):
+        if states.get(spec.target) is TargetState.DRAINED:
+            with in_batch(index):
+                raise drained_error([spec.target])
 
 
 def drained_error(names: Sequence[str]) -> TargetDrainedError:

@@ -29,6 +29,10 @@ class Dispatch:
     """Shown by monitors beside the id."""
     attempt: int = 0
     """How often the job had been claimed when this was made."""
+    owner: str = ""
+    """Whose it is."""
+    urgency: int = 0
+    """The message's place among others: those of 9 go first, those of 0 last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,10 @@ class Chunk:
     """In the order in which they are to run."""
     label: str
     """Shown by monitors beside the id."""
+    owner: str = ""
+    """Whose they are."""
+    urgency: int = 0
+    """As of `Dispatch`."""
 
 
 #: What the broker has confirmed.

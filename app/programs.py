@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -22,6 +23,7 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from app.folders import make_private
 from qdispatch.errors import QDispatchError, UnavailableError
 
 SUFFIX = ".qasm"
@@ -33,6 +35,9 @@ _TOGETHER: Final = 64
 
 # What file systems say that know no second name of a file, or not so many.
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS})
+
+# Of a URL that somebody's error names.
+_QUERY: Final = re.compile(r"(?<=\S)\?[^\s'\"<>]+")
 
 _log = logging.getLogger(__name__)
 
@@ -57,9 +62,11 @@ class Programs:
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="programs")
         try:
             self._fs, self._folder = url_to_fs(url, use_listings_cache=False)
-            self._fs.makedirs(self._folder, exist_ok=True)
             # fsspec's layers cost more than the file itself.
             self._is_local = isinstance(self._fs, LocalFileSystem)
+            if self._is_local:
+                make_private(Path(self._folder).parent)
+            self._fs.makedirs(self._folder, exist_ok=True)
         except (OSError, ValueError, ImportError) as error:
             # Unknown protocols are a ValueError, and uninstalled ones an ImportError.
             raise UnavailableError(f"programs_url cannot be used: {error}") from error
@@ -80,7 +87,7 @@ class Programs:
             # A full disk may leave half a file behind.
             for job_id in programs:
                 self.delete(job_id)
-            raise UnavailableError(f"the program cannot be stored: {error}") from error
+            raise _away("the program cannot be stored", error) from error
 
     def _store_all(self, programs: Mapping[UUID, str]) -> None:
         files = [
@@ -174,7 +181,7 @@ class Programs:
         except FileNotFoundError as error:
             raise ProgramLostError(f"the program file of job {job_id} is gone") from error
         except Exception as error:
-            raise UnavailableError(f"the program cannot be read: {error}") from error
+            raise _away("the program cannot be read", error) from error
         return data.decode()
 
     def delete(self, job_id: UUID) -> None:
@@ -192,7 +199,7 @@ class Programs:
         except FileNotFoundError:
             return
         except Exception as error:  # noqa: BLE001 - the job has ended, whatever becomes of its file
-            _log.warning("the program of job %s stays for now: %s", job_id, error)
+            _log.warning("the program of job %s stays for now: %s", job_id, _cause(error))
 
     def stored(self) -> Iterator[tuple[UUID, datetime]]:
         """Every file: its job's id, and when it was written.
@@ -203,7 +210,7 @@ class Programs:
         try:
             entries = self._fs.ls(self._folder, detail=True)
         except Exception as error:
-            raise UnavailableError(f"the programs cannot be listed: {error}") from error
+            raise _away("the programs cannot be listed", error) from error
         for entry in entries:
             name = str(entry["name"]).rpartition("/")[2]
             try:
@@ -211,6 +218,17 @@ class Programs:
             except ValueError:
                 continue
             yield job_id, _written_at(entry)
+
+
+def _away(said: str, error: Exception) -> UnavailableError:
+    """What a caller is told: of the cause, which has paths and hosts, only the log has a word."""
+    _log.warning("%s: %s", said, _cause(error))
+    return UnavailableError(f"{said} for now; try again")
+
+
+def _cause(error: Exception) -> str:
+    # Requests to object stores are signed in their queries.
+    return f"{type(error).__name__}: {_QUERY.sub('?***', str(error))}"
 
 
 def _written_at(entry: dict[str, object]) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -9,10 +10,10 @@ from uuid import UUID
 
 from app.ids import parse_job_id
 from app.records import info_of
-from app.rows import JobRow
+from app.rows import BatchRow, JobRow
 from app.store import Store
 from qdispatch.arrays import PackedPoints
-from qdispatch.errors import JobNotFoundError, RequestError
+from qdispatch.errors import BatchNotFoundError, JobNotFoundError, RequestError
 from qdispatch.model import JobInfo, JobStatus
 from qdispatch.updates import JobFilter
 
@@ -33,6 +34,8 @@ class Wanted:
     """What a caller asks for."""
 
     job_id: str
+    sees: str | None
+    """Whose jobs there are for them; None for everybody's."""
     results: bool = False
     """Whether its results, too."""
 
@@ -56,36 +59,53 @@ class Reading:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def get(self, job_id: str) -> JobInfo:
+    # In each of these, ``sees`` is whose jobs there are for the caller; None is everybody's.
+
+    def get(self, job_id: str, sees: str | None) -> JobInfo:
         """A job, without its results."""
         key = parse_job_id(job_id)
         with self._store.read() as tx:
-            row = tx.job(key)
+            row = tx.job(key, sees)
             if row is None:
                 raise no_job(job_id)
             packed = tx.sweep(key) if _has_points(row) else b""
         return _info(row, packed)
 
-    def results(self, job_id: str) -> Sequence[bytes]:
+    def result_bytes(self, job_id: str, sees: str | None) -> int:
+        """How many bytes the results of a job take; see `results`."""
+        with self._store.read() as tx:
+            row = tx.job(parse_job_id(job_id), sees)
+        if row is None:
+            raise no_job(job_id)
+        return row.result_bytes
+
+    def results(self, job_id: str, sees: str | None) -> Sequence[bytes]:
         """The results of a job, each a serialized qdispatch.v1.Result."""
         key = parse_job_id(job_id)
         with self._store.read(long=True) as tx:
-            values = tx.results(key)
-            if not values and tx.job(key) is None:
+            values = tx.results(key, sees)
+            if not values and tx.job(key, sees) is None:
                 raise no_job(job_id)
         return values
 
-    def small_results(self, job_id: str, most: int) -> Sequence[bytes]:
+    def small_results(self, job_id: str, most: int, sees: str | None) -> Sequence[bytes]:
         """As `results`; none if they take more bytes than this, or there is no such job."""
         with self._store.read() as tx:
-            return tx.small_results(parse_job_id(job_id), most)
+            return tx.small_results(parse_job_id(job_id), most, sees)
 
     def get_each(self, wanted: Sequence[Wanted]) -> list[Found | RequestError | None]:
         """Reads what several callers ask for, by one statement for each table."""
         keys = [_key(each) for each in wanted]
         with_results = {key for key, each in zip(keys, wanted, strict=True) if each.results}
+        seers: defaultdict[UUID | JobNotFoundError, set[str | None]] = defaultdict(set)
+        for key, each in zip(keys, wanted, strict=True):
+            seers[key].add(each.sees)
         with self._store.read() as tx:
-            rows = {row.id: row for row in tx.jobs({key for key in keys if isinstance(key, UUID)})}
+            known = tx.jobs(
+                {key for key in keys if isinstance(key, UUID)}, {each.sees for each in wanted}
+            )
+            # Of what nobody sees who asks for it no more is read: that would take its time.
+            rows = {row.id: row for row in known if seers[row.id] & {None, row.owner}}
             small = [row for row in rows.values() if not _is_large(row)]
             sweeps = tx.sweeps([row.id for row in small if _has_points(row)])
             results = tx.results_of(
@@ -99,13 +119,13 @@ class Reading:
         return [found.answer(key, each) for key, each in zip(keys, wanted, strict=True)]
 
     def newest(
-        self, wanted: JobFilter, owner: str, before: UUID | None, *, limit: int
+        self, wanted: JobFilter, sees: str | None, before: UUID | None, *, limit: int
     ) -> Generator[JobInfo, None, None]:
         """Jobs that pass a filter, newest first, read in pieces.
 
         Args:
             wanted: The filter.
-            owner: Whose jobs.
+            sees: Whose jobs; None for everybody's.
             before: Only jobs that are older than this one.
             limit: The most to read.
         """
@@ -113,7 +133,7 @@ class Reading:
         with self._store.read() as tx:
             while limit:
                 piece = min(piece, limit)
-                rows = tx.lists.jobs(wanted, owner=owner, before=before, limit=piece)
+                rows = tx.lists.jobs(wanted, sees=sees, before=before, limit=piece)
                 yield from map(info_of, rows)
                 if len(rows) < piece:
                     return
@@ -135,7 +155,7 @@ class _Rows:
         if not isinstance(key, UUID):
             return key
         row = self.jobs.get(key)
-        if row is None:
+        if row is None or not is_seen(row, wanted.sees):
             return no_job(wanted.job_id)
         if _is_large(row):
             return None
@@ -154,6 +174,27 @@ def _weight(row: JobRow) -> int:
 def no_job(job_id: str) -> JobNotFoundError:
     """There is none of that id."""
     return JobNotFoundError(f"there is no job {job_id}", field="id")
+
+
+def found_batch(row: BatchRow | None, key: UUID, sees: str | None) -> BatchRow:
+    """A batch that was looked up.
+
+    Args:
+        row: What was found.
+        key: What was asked for.
+        sees: Whose batches there are for the caller; None for everybody's.
+
+    Raises:
+        BatchNotFoundError: There is none for them.
+    """
+    if row is None or not is_seen(row, sees):
+        raise BatchNotFoundError(f"there is no batch {key}", field="batch_id")
+    return row
+
+
+def is_seen(row: JobRow | BatchRow, sees: str | None) -> bool:
+    """Whether there is such a job, or batch, for who sees those of this owner; None is all."""
+    return sees is None or row.owner == sees
 
 
 def _key(wanted: Wanted) -> UUID | JobNotFoundError:

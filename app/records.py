@@ -64,6 +64,7 @@ def spec_of(row: JobRow) -> JobSpec:
         tags=tuple(row.tags),
         parameters=tuple(row.parameters),
         cache=row.use_cache,
+        priority=row.priority,
     )
 
 
@@ -82,6 +83,7 @@ def info_of(row: JobRow) -> JobInfo:
         stopped_at=row.stopped_at,
         attempt=row.attempt,
         faults=row.faults,
+        cpu_s=row.cpu_s,
         worker=row.worker,
         error=None
         if row.error_kind is None

@@ -7,7 +7,7 @@ final yet. What is deleted, by hand or by retention, is deleted as a whole.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any, Final, cast
 from uuid import UUID
@@ -56,6 +56,7 @@ class StatusColumn(sa.types.TypeDecorator[JobStatus]):
 
 ACTIVE = "status IN ('pending', 'running')"
 LEASED = "lease_until IS NOT NULL"
+PENDING = "status = 'pending'"
 HAS_RESULTS = "result_bytes > 0"
 IN_BATCH = "batch_id IS NOT NULL"
 IN_CHUNK = f"chunk_id IS NOT NULL AND {ACTIVE}"
@@ -75,6 +76,7 @@ class JobRow(SQLModel, table=True):
     __table_args__ = (
         sa.UniqueConstraint("owner", "request_id", name="job_owner_request_id_key"),
         # Lists of these, newest first.
+        sa.Index("job_owner_idx", "owner", "id"),
         sa.Index("job_target_idx", "target", "id"),
         sa.Index("job_status_idx", "status", "id"),
         sa.Index("job_created_idx", "created_at", "id"),
@@ -85,6 +87,17 @@ class JobRow(SQLModel, table=True):
             "status",
             postgresql_where=sa.text(ACTIVE),
             sqlite_where=sa.text(ACTIVE),
+        ),
+        # What waits, as its owners' turns come.
+        sa.Index(
+            "job_waiting_idx",
+            "target",
+            "owner",
+            "sent_at",
+            "priority",
+            "id",
+            postgresql_where=sa.text(PENDING),
+            sqlite_where=sa.text(PENDING),
         ),
         sa.Index(
             "job_lease_idx",
@@ -181,6 +194,9 @@ class JobRow(SQLModel, table=True):
     fingerprint: str = Field(default="", sa_column_kwargs={"server_default": ""})
     #: The job that its results were copied from.
     cached_from: UUID | None = None
+    priority: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    #: Processor time of all its attempts, in seconds.
+    cpu_s: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
 class _Plain(SimpleNamespace):
@@ -269,9 +285,56 @@ class TargetRow(SQLModel, table=True):
     changed_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class TokenRow(SQLModel, table=True):
+    """What somebody shows to be let in; it is not kept itself."""
+
+    __tablename__ = "token"
+
+    #: Its public part, by which it is found.
+    id: str = Field(primary_key=True)
+    owner: str
+    is_admin: bool = Field(default=False)
+    salt: bytes
+    #: Of its secret part, with the salt.
+    digest: bytes
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class QuotaRow(SQLModel, table=True):
+    """A quota of one owner, in place of the one in the settings."""
+
+    __tablename__ = "quota"
+
+    owner: str = Field(primary_key=True)
+    #: As in the settings.
+    name: str = Field(primary_key=True)
+    value: float
+
+
+class UsageRow(SQLModel, table=True):
+    """Processor time that jobs of one owner took on one day.
+
+    A row for each of those who write it, so that no two wait for each other.
+    """
+
+    __tablename__ = "usage"
+
+    owner: str = Field(primary_key=True)
+    #: Of UTC.
+    day: date = Field(primary_key=True)
+    #: Who has run them: a slot of a worker.
+    worker: str = Field(primary_key=True)
+    cpu_s: float
+
+
 BATCH: sa.Table = BatchRow.__table__  # type: ignore[attr-defined]
 JOB: sa.Table = JobRow.__table__  # type: ignore[attr-defined]
 RESULT: sa.Table = ResultRow.__table__  # type: ignore[attr-defined]
 WORKER: sa.Table = WorkerRow.__table__  # type: ignore[attr-defined]
 SWEEP: sa.Table = SweepRow.__table__  # type: ignore[attr-defined]
 TARGET: sa.Table = TargetRow.__table__  # type: ignore[attr-defined]
+TOKEN: sa.Table = TokenRow.__table__  # type: ignore[attr-defined]
+QUOTA: sa.Table = QuotaRow.__table__  # type: ignore[attr-defined]
+USAGE: sa.Table = UsageRow.__table__  # type: ignore[attr-defined]

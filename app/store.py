@@ -31,11 +31,14 @@ from app.rows import (
 from app.store_cache import CacheStatements
 from app.store_chunks import ChunkStatements
 from app.store_dispatch import DispatchStatements
+from app.store_feeding import FeedingStatements
 from app.store_history import HistoryStatements
 from app.store_insert import ACCEPT_JOBS, INSERT_JOBS, INSERT_NEW_JOBS, as_json
 from app.store_keys import among
 from app.store_lists import ListStatements
 from app.store_targets import TargetStatements
+from app.store_tokens import TokenStatements
+from app.store_usage import UsageStatements
 from app.watchdog import Watchdog
 from qdispatch.errors import UnavailableError
 from qdispatch.model import JobStatus, TargetState
@@ -155,15 +158,24 @@ def _in_order(rows: Iterable[JobRow]) -> list[dict[str, Any]]:
     return [row.model_dump() for row in ordered]
 
 
-_SMALL_RESULTS: Final = (
+# What is another's is not even read: else how long that takes would tell of it.
+_IS_THEIRS: Final = JOB.c.owner == sa.func.coalesce(
+    sa.bindparam("owner", type_=sa.String), JOB.c.owner
+)
+_RESULTS_OF_ONE: Final = (
     sa.select(RESULT.c.value)
     .join(JOB, JOB.c.id == RESULT.c.job_id)
-    .where(JOB.c.id == sa.bindparam("key"), JOB.c.result_bytes <= sa.bindparam("most"))
+    .where(JOB.c.id == sa.bindparam("key"), _IS_THEIRS)
     .order_by(RESULT.c.result_type, RESULT.c.point)
 )
+_SMALL_RESULTS: Final = _RESULTS_OF_ONE.where(JOB.c.result_bytes <= sa.bindparam("most"))
 # Put together once: to do so takes as long as the rest of a call.
-_JOB: Final = sa.select(JOB).where(JOB.c.id == sa.bindparam("key"))
+_JOB: Final = sa.select(JOB).where(JOB.c.id == sa.bindparam("key"), _IS_THEIRS)
 _JOBS: Final = _by_keys(sa.select(JOB), JOB.c.id)
+_THEIR_JOBS: Final = {
+    dialect: _JOBS[dialect].where(each)
+    for dialect, each in among(JOB.c.owner, name="owners").items()
+}
 _SWEEPS: Final = _by_keys(sa.select(SWEEP.c.job_id, SWEEP.c.packed), SWEEP.c.job_id)
 _RESULTS: Final = _by_keys(
     sa.select(RESULT.c.job_id, RESULT.c.value).order_by(
@@ -179,9 +191,12 @@ class Transaction(DispatchStatements):
     Attributes:
         targets: Those about the states of targets.
         chunks: Those about jobs that one message carries.
+        feeding: Those about jobs that wait for their owners' turns.
         history: Those about jobs that have ended.
         cache: Those about jobs that answer equal ones.
         lists: Those about lists of jobs, and batches.
+        tokens: Those about what callers show to be let in.
+        usage: Those about quotas, and what is used of them.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -189,9 +204,12 @@ class Transaction(DispatchStatements):
         self._dialect = connection.dialect.name
         self.targets = TargetStatements(connection)
         self.chunks = ChunkStatements(connection)
+        self.feeding = FeedingStatements(connection)
         self.history = HistoryStatements(connection)
         self.cache = CacheStatements(connection)
         self.lists = ListStatements(connection)
+        self.tokens = TokenStatements(connection)
+        self.usage = UsageStatements(connection)
 
     # -- submission
 
@@ -282,21 +300,27 @@ class Transaction(DispatchStatements):
         rows = self._connection.execute(_SWEEPS[self._dialect], {"keys": list(job_ids)})
         return {job_id: bytes(packed) for job_id, packed in rows}
 
-    def job(self, job_id: UUID) -> JobRow | None:
-        """One job."""
-        return self._one(_JOB, {"key": job_id})
+    def job(self, job_id: UUID, owner: str | None = None) -> JobRow | None:
+        """One job; of this owner's, if one is given."""
+        return self._one(_JOB, {"key": job_id, "owner": owner})
 
-    def jobs(self, job_ids: Collection[UUID]) -> list[JobRow]:
-        """Those of these jobs that there are."""
-        return self._rows(_JOBS[self._dialect], {"keys": list(job_ids)})
+    def jobs(
+        self, job_ids: Collection[UUID], owners: Collection[str | None] = (None,)
+    ) -> list[JobRow]:
+        """Those of these jobs that there are for some of these owners; None is for everybody."""
+        keys = list(job_ids)
+        if None in owners:
+            return self._rows(_JOBS[self._dialect], {"keys": keys})
+        return self._rows(_THEIR_JOBS[self._dialect], {"keys": keys, "owners": list(owners)})
 
-    def results(self, job_id: UUID) -> Sequence[bytes]:
-        """The encoded results of a job, by type and point."""
-        return self.results_of([job_id]).get(job_id, [])
+    def results(self, job_id: UUID, owner: str | None = None) -> list[bytes]:
+        """The encoded results of a job, by type and point; of this owner's, if one is given."""
+        values = {"key": job_id, "owner": owner}
+        return list(self._connection.execute(_RESULTS_OF_ONE, values).scalars())
 
-    def small_results(self, job_id: UUID, most: int) -> list[bytes]:
-        """As `results`, or none if they take more bytes than this."""
-        values = {"key": job_id, "most": most}
+    def small_results(self, job_id: UUID, most: int, owner: str | None) -> list[bytes]:
+        """As `results`, or none if they take more bytes than this, or are another owner's."""
+        values = {"key": job_id, "most": most, "owner": owner}
         return list(self._connection.execute(_SMALL_RESULTS, values).scalars())
 
     def results_of(self, job_ids: Collection[UUID]) -> dict[UUID, list[bytes]]:

@@ -73,7 +73,8 @@ class ChunkStatements:
         self._connection.execute(
             sa.update(JOB)
             .where(JOB.c.id.in_(job_ids), JOB.c.status == JobStatus.PENDING)
-            .values(sent_at=None, chunk_id=None)
+            # Who sent them had reserved them; that is over, too.
+            .values(sent_at=None, chunk_id=None, not_before=None)
         )
 
     def held(self, claims: Iterable[Claim]) -> set[UUID]:

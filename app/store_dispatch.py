@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -15,10 +15,10 @@ from app.store_life import LifeStatements, lock_in_order
 from app.store_targets import is_paused
 from qdispatch.model import JobStatus
 
-# What names the message that carries a job.
-_MESSAGE: Final = sa.func.coalesce(JOB.c.chunk_id, JOB.c.id)
-# Chunks that a slot has taken from the queue: it runs some of their jobs.
-_IN_HAND: Final = (
+#: What names the message that carries a job.
+MESSAGE: Final = sa.func.coalesce(JOB.c.chunk_id, JOB.c.id)
+#: Chunks that a slot has taken from the queue: it runs some of their jobs.
+IN_HAND: Final = (
     sa.select(JOB.c.chunk_id)
     # Spelled as the partial index is, so that it is used.
     .where(sa.text(IN_CHUNK), JOB.c.status == JobStatus.RUNNING)
@@ -56,35 +56,12 @@ class DispatchStatements(LifeStatements):
             .values(sent_at=None, chunk_id=None)
         )
 
-    def unsent(
-        self,
-        now: datetime,
-        created_before: datetime,
-        limit: int,
-        targets: Collection[str] | None = None,
-    ) -> list[Dispatch]:
-        """Jobs that no message was sent for, and may be sent by now, oldest first.
-
-        Args:
-            now: The time.
-            created_before: When they must have been there.
-            limit: The most to return.
-            targets: Those that there are; jobs of others wait for theirs.
-        """
-        return self._dispatches(
-            *([] if targets is None else [JOB.c.target.in_(targets)]),
-            JOB.c.sent_at.is_(None),
-            JOB.c.created_at < created_before,
-            sa.or_(JOB.c.not_before.is_(None), JOB.c.not_before <= now),
-            limit=limit,
-        )
-
     def sent(self) -> dict[str, int]:
         """How many messages should be in the queues, by target: those of pending jobs."""
         rows = self._connection.execute(
-            sa.select(JOB.c.target, sa.func.count(_MESSAGE.distinct()))
+            sa.select(JOB.c.target, sa.func.count(MESSAGE.distinct()))
             .where(_active(), JOB.c.status == JobStatus.PENDING, JOB.c.sent_at.is_not(None))
-            .where(_MESSAGE.not_in(_IN_HAND))
+            .where(MESSAGE.not_in(IN_HAND))
             .group_by(JOB.c.target)
         )
         return {target: int(number) for target, number in rows}
@@ -105,7 +82,7 @@ class DispatchStatements(LifeStatements):
         for dispatch, chunk_id in self._waiting(
             JOB.c.target == target,
             JOB.c.sent_at < moment,
-            _MESSAGE.not_in(_IN_HAND),
+            MESSAGE.not_in(IN_HAND),
             limit=limit,
         ):
             carriers.add(chunk_id or dispatch.job_id)
@@ -113,9 +90,6 @@ class DispatchStatements(LifeStatements):
                 break
             found.append(dispatch)
         return found
-
-    def _dispatches(self, *where: sa.ColumnElement[bool], limit: int) -> list[Dispatch]:
-        return [dispatch for dispatch, _ in self._waiting(*where, limit=limit)]
 
     def _waiting(
         self, *where: sa.ColumnElement[bool], limit: int
@@ -129,6 +103,7 @@ class DispatchStatements(LifeStatements):
                 JOB.c.n_qubits,
                 JOB.c.shots,
                 JOB.c.chunk_id,
+                JOB.c.owner,
             )
             .where(_active(), JOB.c.status == JobStatus.PENDING, ~is_paused(), *where)
             .order_by(JOB.c.id)
@@ -141,10 +116,11 @@ class DispatchStatements(LifeStatements):
                     attempt=attempt,
                     target=target,
                     label=label(target, n_qubits, shots),
+                    owner=owner,
                 ),
                 chunk_id,
             )
-            for job_id, attempt, target, n_qubits, shots, chunk_id in rows
+            for job_id, attempt, target, n_qubits, shots, chunk_id, owner in rows
         ]
 
     def lapsed(self, now: datetime) -> list[JobRow]:

@@ -1,14 +1,16 @@
 """The SQL of ends: jobs finish or fail, with their results, any number in one statement.
 
 Each is fenced as in `app.store_life`: what its attempt does not hold any more stays
-as it is, and keeps no other from its end.
+as it is, and keeps no other from its end. What the attempts took of the processor is
+added up for their owners in the same statement, or the same transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -17,6 +19,7 @@ import sqlalchemy as sa
 from app.events import line
 from app.jobs import Claim, EncodedResult, Failed, Finished, check_transition
 from app.rows import JOB, RESULT
+from app.store_usage import add_usage
 from qdispatch.model import JobStatus
 
 #: Attempts with what they came to.
@@ -37,7 +40,13 @@ _SET: Final = {
     "error_kind": "text",
     "error_message": "text",
 }
-_GIVEN: Final = {"id": "uuid", "attempt": "int4", "line": "text", **_SET}
+_GIVEN: Final = {
+    "id": "uuid",
+    "attempt": "int4",
+    "line": "text",
+    "cpu_s": "float8",
+    **_SET,
+}
 # Of a result: places, from 1, of its job among those given and of its type among the
 # types; its point; where in the bytes of all results its own begin, from 1, and how many.
 _PARTS: Final = ("job", "kind", "point", "at", "size")
@@ -63,6 +72,7 @@ _END: Final = sa.text(
         UPDATE job SET
             {", ".join(f"{name} = given.{name}" for name in _SET)},
             life = job.life || given.line,
+            cpu_s = job.cpu_s + given.cpu_s,
             finish_time = :now,
             lease_until = NULL,
             points_done = CASE given.status
@@ -70,7 +80,12 @@ _END: Final = sa.text(
         FROM given JOIN held ON held.id = given.id
         WHERE job.id = held.id AND job.attempt = given.attempt
             AND job.status = '{JobStatus.RUNNING.value}'
-        RETURNING job.id
+        RETURNING job.id, job.owner, given.cpu_s AS took_s
+    ), used AS (
+        INSERT INTO usage (owner, day, worker, cpu_s)
+        SELECT owner, CAST(:now AS timestamptz) AT TIME ZONE 'UTC', CAST(:by AS text), sum(took_s)
+        FROM ended WHERE took_s > 0 GROUP BY owner ORDER BY owner
+        ON CONFLICT (owner, day, worker) DO UPDATE SET cpu_s = usage.cpu_s + excluded.cpu_s
     ), stored AS (
         INSERT INTO result (job_id, result_type, point, value)
         SELECT
@@ -95,12 +110,14 @@ _END_ONE: Final = (
     .values(
         **{name: sa.bindparam(name) for name in _SET},
         life=JOB.c.life + sa.bindparam("new_line", type_=sa.Text),
+        cpu_s=JOB.c.cpu_s + sa.bindparam("took_s", type_=sa.Float),
         finish_time=sa.bindparam("now"),
         lease_until=None,
         points_done=sa.case(
             (sa.bindparam("good", type_=sa.Boolean), JOB.c.n_points), else_=JOB.c.points_done
         ),
     )
+    .returning(JOB.c.owner)
 )
 
 
@@ -111,11 +128,12 @@ class _End:
     claim: Claim
     values: dict[str, Any]
     line: str
+    cpu_s: float
     results: Sequence[EncodedResult] = ()
 
 
 def end_attempts(
-    connection: sa.Connection, ended: Ended, *, now: datetime, saving_s: float
+    connection: sa.Connection, ended: Ended, *, now: datetime, saving_s: float, by: str
 ) -> set[UUID]:
     """Running -> finished or failed, with the results; those jobs that were held.
 
@@ -124,11 +142,12 @@ def end_attempts(
         ended: What each attempt came to; the results of all together in one message.
         now: The time.
         saving_s: What it took so far to save them.
+        by: Who has run them; see `UsageRow.worker`.
     """
     ends = [_end_of(claim, outcome, now, saving_s) for claim, outcome in ended]
     if connection.dialect.name == "postgresql":
-        return set(connection.execute(_END, _parameters(ends, now)).scalars())
-    return set(_one_by_one(connection, ends, now))
+        return set(connection.execute(_END, _parameters(ends, now) | {"by": by}).scalars())
+    return _one_by_one(connection, ends, now, by)
 
 
 def _end_of(claim: Claim, outcome: Finished | Failed, now: datetime, saving_s: float) -> _End:
@@ -158,12 +177,24 @@ def _end_of(claim: Claim, outcome: Finished | Failed, now: datetime, saving_s: f
         results = outcome.results
     else:
         values |= {"error_kind": outcome.kind.value, "error_message": storable(outcome.message)}
-    return _End(claim=claim, values=values, line=line(status, now), results=results)
+    return _End(
+        claim=claim,
+        values=values,
+        line=line(status, now),
+        cpu_s=outcome.cpu_s,
+        results=results,
+    )
 
 
 def _parameters(ends: Iterable[_End], now: datetime) -> dict[str, Any]:
     given = [
-        {"id": each.claim.job_id, "attempt": each.claim.attempt, "line": each.line, **each.values}
+        {
+            "id": each.claim.job_id,
+            "attempt": each.claim.attempt,
+            "line": each.line,
+            "cpu_s": each.cpu_s,
+            **each.values,
+        }
         for each in ends
     ]
     return (
@@ -196,21 +227,32 @@ def _parameters_of_results(results: Sequence[Sequence[EncodedResult]]) -> dict[s
     }
 
 
-def _one_by_one(connection: sa.Connection, ends: Iterable[_End], now: datetime) -> Iterator[UUID]:
+def _one_by_one(
+    connection: sa.Connection, ends: Iterable[_End], now: datetime, by: str
+) -> set[UUID]:
+    held: set[UUID] = set()
+    took: defaultdict[str, float] = defaultdict(float)
     for each in ends:
         parameters = {
             **each.values,
             "held_id": each.claim.job_id,
             "held_attempt": each.claim.attempt,
             "new_line": each.line,
+            "took_s": each.cpu_s,
             "now": now,
             "good": each.values["status"] == JobStatus.FINISHED,
         }
-        if connection.execute(_END_ONE, parameters).rowcount == 1:
-            if each.results:
-                rows = [{"job_id": each.claim.job_id, **vars(result)} for result in each.results]
-                connection.execute(sa.insert(RESULT), rows)
-            yield each.claim.job_id
+        owner = connection.execute(_END_ONE, parameters).scalar_one_or_none()
+        if owner is None:
+            continue
+        if each.results:
+            rows = [{"job_id": each.claim.job_id, **vars(result)} for result in each.results]
+            connection.execute(sa.insert(RESULT), rows)
+        held.add(each.claim.job_id)
+        took[owner] += each.cpu_s
+    for owner, cpu_s in took.items():
+        add_usage(connection, owner, day=now.astimezone(UTC).date(), by=by, cpu_s=cpu_s)
+    return held
 
 
 def storable(text: str) -> str:

@@ -65,12 +65,18 @@ class HistoryStatements:
         statement = sa.select(sa.func.sum(JOB.c.result_bytes)).where(has_results)
         return int(self._connection.execute(statement).scalar() or 0)
 
-    def delete(self, job_ids: Sequence[UUID]) -> int:
+    def delete(self, job_ids: Sequence[UUID], *, owner: str | None = None) -> int:
         """Deletes those of these jobs that are final, with their results; returns how many.
 
         A batch goes with the last of its jobs.
+
+        Args:
+            job_ids: The jobs.
+            owner: Whose they must be; None for anybody's.
         """
         statement = sa.delete(JOB).where(JOB.c.id.in_(job_ids), JOB.c.status.in_(FINAL))
+        if owner is not None:
+            statement = statement.where(JOB.c.owner == owner)
         deleted = self._connection.execute(statement.returning(JOB.c.batch_id)).scalars().all()
         if batches := {each for each in deleted if each is not None}:
             self._delete_empty(batches)

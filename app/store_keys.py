@@ -9,13 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 
-def among(column: sa.ColumnElement[Any]) -> Mapping[str, sa.ColumnElement[bool]]:
-    """That a column is among the parameter `keys`, a list, for each database.
+def among(
+    column: sa.ColumnElement[Any], name: str = "keys"
+) -> Mapping[str, sa.ColumnElement[bool]]:
+    """That a column is among the parameter of that name, a list, for each database.
 
     On PostgreSQL the statement is the same for any number, so that it is prepared once.
     """
-    array = sa.bindparam("keys", type_=postgresql.ARRAY(column.type))
+    array = sa.bindparam(name, type_=postgresql.ARRAY(column.type))
     return {
         "postgresql": column == sa.any_(array),
-        "sqlite": column.in_(sa.bindparam("keys", expanding=True)),
+        "sqlite": column.in_(sa.bindparam(name, expanding=True)),
     }

@@ -76,9 +76,9 @@ class LifeStatements:
             .values(points_done=points_done)
         )
 
-    def end(self, ended: Ended, *, now: datetime, saving_s: float) -> set[UUID]:
+    def end(self, ended: Ended, *, now: datetime, saving_s: float, by: str) -> set[UUID]:
         """Running -> finished or failed, with the results; those jobs that were held."""
-        return end_attempts(self._connection, ended, now=now, saving_s=saving_s)
+        return end_attempts(self._connection, ended, now=now, saving_s=saving_s, by=by)
 
     def finish(
         self, job_id: UUID, attempt: int, outcome: Finished, *, now: datetime, saving_s: float
@@ -106,6 +106,7 @@ class LifeStatements:
             peak_memory_bytes=outcome.peak_memory_bytes,
             result_bytes=sum(len(each.value) for each in outcome.results),
             points_done=JOB.c.n_points,
+            cpu_s=JOB.c.cpu_s + outcome.cpu_s,
         )
 
     def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
@@ -165,18 +166,32 @@ class LifeStatements:
             simulating_s=outcome.simulating_s,
             peak_memory_bytes=outcome.peak_memory_bytes,
             faults=JOB.c.faults + faults,
+            cpu_s=JOB.c.cpu_s + outcome.cpu_s,
         )
 
-    def cancel(self, job_ids: Iterable[UUID], held: JobStatus, *, now: datetime) -> list[JobRow]:
+    def cancel(
+        self,
+        job_ids: Iterable[UUID],
+        held: JobStatus,
+        *,
+        now: datetime,
+        owner: str | None = None,
+    ) -> list[JobRow]:
         """From ``held`` (pending or running) to canceled; those that were.
 
         The lease of one that ran stays until its worker confirms the stop.
+
+        Args:
+            job_ids: The jobs.
+            held: What they must be.
+            now: The time.
+            owner: Whose they must be; None for anybody's.
         """
         check_transition(held, JobStatus.CANCELED)
         lock_in_order(self._connection, keys := list(job_ids))
         statement = (
             sa.update(JOB)
-            .where(JOB.c.id.in_(keys), JOB.c.status == held)
+            .where(JOB.c.id.in_(keys), JOB.c.status == held, *_owned_by(owner))
             .values(
                 status=JobStatus.CANCELED,
                 finish_time=now,
@@ -186,7 +201,9 @@ class LifeStatements:
         )
         return self._rows(statement)
 
-    def cancel_attempt(self, job_id: UUID, attempt: int, *, now: datetime) -> JobRow | None:
+    def cancel_attempt(
+        self, job_id: UUID, attempt: int, *, now: datetime, cpu_s: float = 0.0
+    ) -> JobRow | None:
         """Running -> canceled, by the worker that has stopped it."""
         return self._change(
             job_id,
@@ -197,11 +214,14 @@ class LifeStatements:
             finish_time=now,
             stopped_at=now,
             lease_until=None,
+            cpu_s=JOB.c.cpu_s + cpu_s,
         )
 
-    def confirm_stop(self, job_id: UUID, attempt: int, *, now: datetime) -> None:
-        """Notes that nothing of a canceled job runs any more."""
-        self._connection.execute(
+    def confirm_stop(
+        self, job_id: UUID, attempt: int, *, now: datetime, cpu_s: float = 0.0
+    ) -> bool:
+        """Notes that nothing of a canceled job runs any more; False if that changes nothing."""
+        stopped = self._connection.execute(
             sa.update(JOB)
             .where(
                 JOB.c.id == job_id,
@@ -209,8 +229,9 @@ class LifeStatements:
                 JOB.c.status == JobStatus.CANCELED,
                 JOB.c.stopped_at.is_(None),
             )
-            .values(stopped_at=now, lease_until=None)
+            .values(stopped_at=now, lease_until=None, cpu_s=JOB.c.cpu_s + cpu_s)
         )
+        return stopped.rowcount == 1
 
     def end_lease(self, job_id: UUID, attempt: int, *, lapsed: datetime) -> None:
         """Takes the lease off a canceled job whose worker has not confirmed by then."""
@@ -234,6 +255,7 @@ class LifeStatements:
         faults: int = 0,
         not_before: datetime | None = None,
         lapsed: datetime | None = None,
+        cpu_s: float = 0.0,
     ) -> JobRow | None:
         """Running -> pending, to be sent again.
 
@@ -244,6 +266,7 @@ class LifeStatements:
             faults: How many of its faults this is, 0 or 1.
             not_before: When it may be sent.
             lapsed: Only if its lease ended before this.
+            cpu_s: Processor time that the attempt took.
         """
         return self._change(
             job_id,
@@ -258,6 +281,7 @@ class LifeStatements:
             not_before=not_before,
             points_done=0,
             faults=JOB.c.faults + faults,
+            cpu_s=JOB.c.cpu_s + cpu_s,
         )
 
     def _change(
@@ -303,3 +327,7 @@ def lock_in_order(connection: sa.Connection, job_ids: list[UUID]) -> None:
     """
     if len(job_ids) > 1 and connection.dialect.name == "postgresql":
         connection.execute(_LOCK, {"keys": job_ids})
+
+
+def _owned_by(owner: str | None) -> tuple[sa.ColumnElement[bool], ...]:
+    return () if owner is None else (JOB.c.owner == owner,)

@@ -64,28 +64,32 @@ class ListStatements:
         self._connection = connection
 
     def jobs(
-        self, wanted: JobFilter, *, owner: str, before: UUID | None, limit: int
+        self, wanted: JobFilter, *, sees: str | None, before: UUID | None, limit: int
     ) -> list[JobRow]:
         """Jobs that pass a filter, newest first.
 
         Args:
             wanted: The filter; its batch_id is a UUID, or empty.
-            owner: Whose jobs.
+            sees: Whose jobs; None for everybody's.
             before: Only jobs whose ids are lower: the last one of the page before.
             limit: The most to return.
         """
-        statement = sa.select(JOB).where(JOB.c.owner == owner, *self._conditions(wanted))
+        statement = sa.select(JOB).where(*self._conditions(wanted))
+        if sees is not None:
+            statement = statement.where(JOB.c.owner == sees)
         # Ids begin with the time. Only an index on the time itself finds the first
         # one of a time, though, and keeps from going through all that came later.
         timed = wanted.created_after is not None or wanted.created_before is not None
         order = (JOB.c.created_at, JOB.c.id) if timed else (JOB.c.id,)
         if before is not None:
-            statement = statement.where(self._is_older(before, timed=timed))
+            statement = statement.where(self._is_older(before, sees, timed=timed))
         newest = statement.order_by(*(each.desc() for each in order)).limit(limit)
         return [job_row(row._asdict()) for row in self._connection.execute(newest)]
 
-    def _is_older(self, before: UUID, *, timed: bool) -> sa.ColumnElement[bool]:
+    def _is_older(self, before: UUID, sees: str | None, *, timed: bool) -> sa.ColumnElement[bool]:
         at = sa.select(JOB.c.created_at).where(JOB.c.id == before)
+        if sees is not None:
+            at = at.where(JOB.c.owner == sees)
         moment = self._connection.execute(at).scalar_one_or_none() if timed else None
         if moment is None:
             # Or it was deleted meanwhile; the order is the same but for clocks that differ.
@@ -98,6 +102,8 @@ class ListStatements:
         where: list[sa.ColumnElement[bool]] = []
         if wanted.statuses:
             where.append(JOB.c.status.in_(wanted.statuses))
+        if wanted.owner:
+            where.append(JOB.c.owner == wanted.owner)
         if wanted.target:
             where.append(JOB.c.target == wanted.target)
         if wanted.batch_id:
@@ -118,17 +124,21 @@ class ListStatements:
 
     # -- batches
 
-    def batch(self, batch_id: UUID) -> BatchRow | None:
-        """One batch."""
-        rows = self._connection.execute(sa.select(BATCH).where(BATCH.c.id == batch_id))
-        row = rows.mappings().one_or_none()
+    def batch(self, batch_id: UUID, owner: str | None = None) -> BatchRow | None:
+        """One batch; of this owner's, if one is given."""
+        statement = sa.select(BATCH).where(BATCH.c.id == batch_id)
+        if owner is not None:
+            statement = statement.where(BATCH.c.owner == owner)
+        row = self._connection.execute(statement).mappings().one_or_none()
         return None if row is None else BatchRow(**row)
 
-    def batches(self, *, before: UUID | None, limit: int) -> list[BatchRow]:
-        """Batches, newest first."""
+    def batches(self, *, before: UUID | None, sees: str | None, limit: int) -> list[BatchRow]:
+        """Batches, newest first; those of one owner, or with None everybody's."""
         statement = sa.select(BATCH).order_by(BATCH.c.id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(BATCH.c.id < before)
+        if sees is not None:
+            statement = statement.where(BATCH.c.owner == sees)
         return [BatchRow(**row) for row in self._connection.execute(statement).mappings()]
 
     def batch_numbers(self, batch_id: UUID) -> Mapping[JobStatus, int]:

@@ -6,33 +6,27 @@ transaction, then the answer. Dispatch follows, off the request's path.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 from app.cache import ResultCache
 from app.chunks import cut_a_group, cut_into_chunks
-from app.events import line
 from app.ids import new_id
-from app.placement import WORKER_SEEN_S, Placement, TargetLoad, drained_error
-from app.ports import Chunk, Clock, Dispatch, Dispatcher
+from app.new_rows import conflict, digest_of, digest_of_all, new_row
+from app.placement import WORKER_SEEN_S, Placement, TargetLoad, check_drained, drained_error
+from app.ports import Clock, Dispatcher
 from app.programs import Programs
-from app.records import dump_observables
-from app.rows import BatchRow, JobRow, job_row
-from app.settings import Settings, TargetSettings
+from app.quotas import Quotas
+from app.rows import BatchRow, JobRow
+from app.sending import Sending
+from app.settings import Settings
 from app.store import Store, Transaction
-from app.store_dispatch import label
 from app.validation import check_request_id, check_spec, in_batch
 from qdispatch.arrays import pack_points
-from qdispatch.codec import encode_spec
-from qdispatch.errors import InvalidJobError, RequestConflictError, RequestError, TooLargeError
-from qdispatch.model import JobSpec, JobStatus, TargetState
-
-#: The owner of every job, until there is authentication.
-ANONYMOUS: Final = "anonymous"
+from qdispatch.errors import InvalidJobError, RequestError, TooLargeError
+from qdispatch.model import JobSpec, TargetState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +44,7 @@ class Order:
 
     spec: JobSpec
     request_id: str
-    owner: str = ANONYMOUS
+    owner: str
 
     @property
     def key(self) -> tuple[str, str]:
@@ -78,20 +72,28 @@ class Submission:
         programs: Programs,
         dispatcher: Dispatcher,
         clock: Clock,
+        quotas: Quotas,
     ) -> None:
         self._settings = settings
         self._store = store
         self._programs = programs
-        self._dispatcher = dispatcher
+        self._sending = Sending(programs, dispatcher)
         self._clock = clock
+        self._quotas = quotas
         self._cache = ResultCache(settings, clock)
         # Of one machine: who has more wins nothing by it for a few jobs.
         self._own_slots = {name: each.concurrency for name, each in settings.targets.items()}
 
     # -- jobs by themselves
 
-    def submit_each(self, orders: Sequence[Order]) -> list[JobRow | RequestError]:
+    def submit_each(
+        self, orders: Sequence[Order], *, counted: bool = False
+    ) -> list[JobRow | RequestError]:
         """Accepts jobs that have nothing in common but the moment, in one transaction.
+
+        Args:
+            orders: The jobs.
+            counted: Whether these submissions were counted before.
 
         Returns:
             For each order its job, which may be one that the request_id stood for
@@ -101,8 +103,32 @@ class Submission:
             UnavailableError: What became of them is open.
         """
         answers: dict[int, JobRow | RequestError] = {}
-        refused: list[int] = []
         drafts: list[_Draft] = []
+        try:
+            refused = self._draft(orders, drafts, answers, counted=counted)
+            if refused:
+                answers |= self._recalled({place: orders[place] for place in refused})
+        except BaseException:
+            self._settle_quotas(drafts, ())
+            raise
+        if drafts:
+            answers |= self._keep(drafts)
+        return [answers[place] for place in range(len(orders))]
+
+    def _draft(
+        self,
+        orders: Sequence[Order],
+        drafts: list[_Draft],
+        answers: dict[int, JobRow | RequestError],
+        *,
+        counted: bool,
+    ) -> list[int]:
+        """Adds orders to those that can be accepted, or to the answers why they cannot.
+
+        Returns:
+            Those of the latter that may have been accepted before.
+        """
+        refused: list[int] = []
         placement = self._placement()
         for place, order in enumerate(orders):
             try:
@@ -111,31 +137,67 @@ class Submission:
                 answers[place] = error
                 continue
             try:
-                drafts.append(_Draft(place=place, order=order, row=self._row(order, placement)))
+                if not counted:
+                    self._quotas.note_submission(order.owner)
+                row = self._row(order, placement)
+                self._quotas.take(order.owner)
+                drafts.append(_Draft(place=place, order=order, row=row))
             except RequestError as error:
                 answers[place] = error
                 refused.append(place)
-        if refused:
-            answers |= self._recalled({place: orders[place] for place in refused})
-        if drafts:
-            answers |= self._keep(drafts)
-        return [answers[place] for place in range(len(orders))]
+        return refused
 
     def _row(self, order: Order, placement: Placement) -> JobRow:
         check_spec(order.spec, self._settings.server)
+        self._quotas.check(order.owner, order.spec)
         target = placement.pick(order.spec)
         return self._new_row(order.spec, target, request_id=order.request_id, owner=order.owner)
 
+    def _new_row(self, spec: JobSpec, target: str, *, request_id: str, owner: str) -> JobRow:
+        return new_row(
+            spec,
+            target,
+            self._settings.targets[target],
+            request_id=request_id,
+            owner=owner,
+            now=self._clock(),
+            cache_key=self._cache.key(spec, target, owner),
+        )
+
     def _recalled(self, refused: Mapping[int, Order]) -> dict[int, JobRow]:
-        """Those of these that were accepted before, when the settings may have been others."""
+        """Those of these that were accepted before, when settings and use may have been others."""
         with self._store.read() as tx:
             known = tx.by_request({order.key for order in refused.values()})
         rows = ((place, order, known.get(order.key)) for place, order in refused.items())
         return {
-            place: row for place, order, row in rows if row and row.digest == _digest(order.spec)
+            place: row for place, order, row in rows if row and row.digest == digest_of(order.spec)
         }
 
     def _keep(self, drafts: Sequence[_Draft]) -> dict[int, JobRow | RequestError]:
+        try:
+            rows, existing, states = self._commit(drafts)
+        except BaseException:
+            # Whether they are in flight is open; the next count tells.
+            self._settle_quotas(drafts, {each.row.id for each in drafts})
+            raise
+        self._settle_quotas(drafts, {key for key, row in rows.items() if not row.status.is_final})
+        kept = {each.place: rows[each.row.id] for each in drafts if each.row.id in rows}
+        left = [each for each in drafts if each.row.id not in rows]
+        return kept | (self._settle(left, existing, states) if left else {})
+
+    def _settle_quotas(self, drafts: Sequence[_Draft], in_flight: Container[UUID]) -> None:
+        for each in drafts:
+            self._quotas.settle(each.order.owner, 1, int(each.row.id in in_flight))
+
+    def _commit(
+        self, drafts: Sequence[_Draft]
+    ) -> tuple[dict[UUID, JobRow], Mapping[tuple[str, str], JobRow], Mapping[str, TargetState]]:
+        """Keeps and sends jobs.
+
+        Returns:
+            Those that were inserted, those that stood for the others' request_ids
+            before, and the states of targets.
+        """
         # If the commit then fails, it is open whether it went through: the
         # files stay, and the sweep removes those without a job.
         self._programs.write({each.row.id: each.order.spec.program for each in drafts})
@@ -155,11 +217,10 @@ class Submission:
                 inserted, states, rows = self._insert(tx, rows, points)
             left = [each for each in drafts if each.row.id not in inserted]
             existing = tx.by_request({each.order.key for each in left}) if left else {}
-        accepted = {row.id: row for row in rows}
-        kept = {each.place: accepted[each.row.id] for each in drafts if each.row.id in inserted}
-        self._send_chunks(_of(chunks, inserted), states)
-        self._send([row for row in kept.values() if row.chunk_id is None], states)
-        return kept | (self._settle(left, existing, states) if left else {})
+        kept = {row.id: row for row in rows if row.id in inserted}
+        self._sending.send_chunks(chunks, states, among=inserted)
+        self._sending.send([row for row in kept.values() if row.chunk_id is None], states)
+        return kept, existing, states
 
     def _insert(
         self, tx: Transaction, rows: Sequence[JobRow], points: Mapping[UUID, bytes]
@@ -191,7 +252,7 @@ class Submission:
             if known is not None:
                 same = known.digest == each.row.digest
                 what = f"job {known.id}"
-                answers[each.place] = known if same else _conflict(each.order.request_id, what)
+                answers[each.place] = known if same else conflict(each.order.request_id, what)
             elif each.order.spec.target and states.get(each.row.target) is TargetState.DRAINED:
                 answers[each.place] = drained_error([each.row.target])
             else:
@@ -199,23 +260,49 @@ class Submission:
                 # picked, or the job deleted that had this request_id.
                 again.append(each)
         if again:
-            ends = self.submit_each([each.order for each in again])
+            ends = self.submit_each([each.order for each in again], counted=True)
             answers |= {each.place: end for each, end in zip(again, ends, strict=True)}
         return answers
 
     # -- many jobs
 
-    def submit_many(self, specs: Sequence[JobSpec], *, request_id: str, owner: str) -> Kept:
+    def submit_many(
+        self, specs: Sequence[JobSpec], *, request_id: str, owner: str, counted: bool = False
+    ) -> Kept:
         """Accepts all of some jobs, or finds the batch that this request_id stands for."""
         check_request_id(request_id)
         try:
-            targets = self._targets_of(specs)
+            if not counted:
+                self._quotas.note_submission(owner, max(1, len(specs)))
+            targets = self._targets_of(specs, owner)
+            self._quotas.take(owner, len(specs))
         except RequestError:
-            # The settings may have changed since the batch was accepted.
+            # Settings and use may have been others when the batch was accepted.
             known = self._known_batch(owner, request_id)
-            if known is not None and known.batch.digest == _digest_of(map(_digest, specs)):
+            if known is not None and known.batch.digest == digest_of_all(map(digest_of, specs)):
                 return known
             raise
+        in_flight = len(specs)
+        try:
+            kept, in_flight = self._keep_batch(specs, targets, request_id=request_id, owner=owner)
+        except RequestError:
+            in_flight = 0
+            raise
+        finally:
+            # If it failed otherwise, whether they are in flight is open; a count will tell.
+            self._quotas.settle(owner, len(specs), in_flight)
+        # See `_settle`.
+        return kept or self.submit_many(specs, request_id=request_id, owner=owner, counted=True)
+
+    def _keep_batch(
+        self, specs: Sequence[JobSpec], targets: Sequence[str], *, request_id: str, owner: str
+    ) -> tuple[Kept | None, int]:
+        """Keeps and sends the jobs of a batch.
+
+        Returns:
+            The batch, which may be one that the request_id stood for before, or None
+            if it is to be tried again; and how many jobs it has added that are to run.
+        """
         batch, rows = self._new_batch(specs, targets, request_id=request_id, owner=owner)
         # See `_keep` about the files.
         self._programs.write({row.id: spec.program for row, spec in zip(rows, specs, strict=True)})
@@ -229,24 +316,26 @@ class Submission:
             drained = any(states.get(each) is TargetState.DRAINED for each in targets)
             rows = self._cache.answer(tx, rows, states)
             to_run = [row for row in rows if not row.status.is_final]
+            # Of one owner's jobs, those of higher priority go first.
+            to_run.sort(key=lambda row: -row.priority)
             chunks = cut_into_chunks(to_run, self._slots(tx))
             inserted = not drained and tx.insert_batch(batch, rows, points)
             if inserted:
                 self._cache.copy(tx, rows)
         if inserted:
-            self._send_chunks(chunks, states)
-            self._send([row for row in rows if row.chunk_id is None], states)
-            return Kept(batch=batch, job_ids=tuple(row.id for row in rows))
+            self._sending.send_chunks(chunks, states)
+            alone = [row for row in rows if row.chunk_id is None]
+            self._sending.send(sorted(alone, key=lambda row: -row.priority), states)
+            return Kept(batch=batch, job_ids=tuple(row.id for row in rows)), len(to_run)
         for row in rows:
             self._programs.delete(row.id)
         existing = self._known_batch(owner, request_id)
         if existing is None:
-            _check_drained(specs, states)
-            # See `_settle`.
-            return self.submit_many(specs, request_id=request_id, owner=owner)
+            check_drained(specs, states)
+            return None, 0
         if existing.batch.digest != batch.digest:
-            raise _conflict(request_id, f"batch {existing.batch.id}")
-        return existing
+            raise conflict(request_id, f"batch {existing.batch.id}")
+        return existing, 0
 
     def _new_batch(
         self, specs: Sequence[JobSpec], targets: Sequence[str], *, request_id: str, owner: str
@@ -262,13 +351,13 @@ class Submission:
             id=batch_id,
             owner=owner,
             request_id=request_id,
-            digest=_digest_of(row.digest for row in rows),
+            digest=digest_of_all(row.digest for row in rows),
             created_at=self._clock(),
             size=len(specs),
         )
         return batch, rows
 
-    def _targets_of(self, specs: Sequence[JobSpec]) -> list[str]:
+    def _targets_of(self, specs: Sequence[JobSpec], owner: str) -> list[str]:
         most = self._settings.server.max_batch_jobs
         if not specs:
             raise InvalidJobError("a batch needs at least one job", field="specs")
@@ -281,6 +370,7 @@ class Submission:
         for index, spec in enumerate(specs):
             with in_batch(index):
                 check_spec(spec, self._settings.server)
+                self._quotas.check(owner, spec)
         placement = self._placement()
         targets = []
         for index, spec in enumerate(specs):
@@ -307,87 +397,3 @@ class Submission:
     def _slots(self, tx: Transaction) -> dict[str, int]:
         seen_after = self._clock() - timedelta(seconds=WORKER_SEEN_S)
         return {target: slots for target, (_, slots) in tx.workers(seen_after).items()}
-
-    def _send_chunks(self, chunks: Iterable[Chunk], states: Mapping[str, TargetState]) -> None:
-        for chunk in chunks:
-            # See `_send`.
-            if states.get(chunk.target) is not TargetState.PAUSED:
-                self._dispatcher.send_chunk(chunk)
-
-    def _send(self, rows: Iterable[JobRow], states: Mapping[str, TargetState]) -> None:
-        for row in rows:
-            if row.status.is_final:
-                self._programs.delete(row.id)
-            # Jobs of a paused target are for the sweep, after the pause.
-            elif states.get(row.target) is not TargetState.PAUSED:
-                text = label(row.target, row.n_qubits, row.shots)
-                self._dispatcher.send(Dispatch(job_id=row.id, target=row.target, label=text))
-
-    def _new_row(self, spec: JobSpec, target: str, *, request_id: str, owner: str) -> JobRow:
-        now = self._clock()
-        return job_row(
-            {
-                "id": new_id(),
-                "owner": owner,
-                "request_id": request_id,
-                "digest": _digest(spec),
-                "created_at": now,
-                "status": JobStatus.PENDING,
-                "target": target,
-                "framework": spec.framework,
-                "n_qubits": spec.n_qubits,
-                "depth": spec.depth,
-                "submission_date": spec.submission_date,
-                "program_format": spec.program_format.value,
-                "result_types": [kind.value for kind in spec.result_types],
-                "shots": spec.shots,
-                "seed": spec.seed,
-                "observables": dump_observables(spec.observables),
-                "extra": spec.extra,
-                "time_limit_s": _time_limit(spec, self._settings.targets[target]),
-                "tags": list(spec.tags),
-                "parameters": list(spec.parameters),
-                "n_points": len(spec.parameter_values),
-                "use_cache": spec.cache,
-                "cache_key": self._cache.key(spec, target, owner),
-                "life": line(JobStatus.PENDING, now),
-            }
-        )
-
-
-def _of(chunks: Iterable[Chunk], inserted: Container[UUID]) -> Iterator[Chunk]:
-    """The chunks, with those of their jobs that there are."""
-    for chunk in chunks:
-        job_ids = tuple(job_id for job_id in chunk.job_ids if job_id in inserted)
-        if job_ids:
-            yield replace(chunk, job_ids=job_ids)
-
-
-def _check_drained(specs: Sequence[JobSpec], states: Mapping[str, TargetState]) -> None:
-    for index, spec in enumerate(specs):
-        if states.get(spec.target) is TargetState.DRAINED:
-            with in_batch(index):
-                raise drained_error([spec.target])
-
-
-def _conflict(request_id: str, what: str) -> RequestConflictError:
-    return RequestConflictError(
-        f"{request_id!r} stands for {what}, whose content differs;"
-        " make a new request_id for a new submission",
-        field="request_id",
-    )
-
-
-def _digest(spec: JobSpec) -> bytes:
-    content = encode_spec(spec)
-    # The client's clock may differ between two tries of the same submission.
-    content.ClearField("submission_date")
-    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
-
-
-def _digest_of(digests: Iterable[bytes]) -> bytes:
-    return hashlib.sha256(b"".join(digests)).digest()
-
-
-def _time_limit(spec: JobSpec, target: TargetSettings) -> float:
-    return min(spec.time_limit_s or target.time_limit_s, target.max_time_limit_s)

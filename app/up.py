@@ -7,22 +7,23 @@ import os
 import signal
 import socket
 import time
+from contextlib import closing
 from functools import partial
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
 import honcho.manager
 from honcho.manager import Manager
 from honcho.process import Process
 
-from app.database import migrate
+from app.database import migrate, open_store
+from app.exposure import check_exposure, check_page_exposure, is_loopback
 from app.forked import Forked, share
 from app.lifeline import die_with_parent
+from app.ports import utc_now
+from app.readiness import answers, page_answers, page_url, server_address, trust_of
 from app.settings import PROJECT, Settings, SettingsError
-from qdispatch.client import Client
-from qdispatch.errors import QDispatchError
-from qdispatch.model import TargetInfo
+from app.targets import TargetControl
+from qdispatch.errors import QDispatchError, UnavailableError
 
 _READY_S: Final = 120.0
 # How long processes may take to stop, beyond the time that jobs get to end,
@@ -30,6 +31,8 @@ _READY_S: Final = 120.0
 # connections.
 _STOP_S: Final = 15
 _POLL_S: Final = 0.1
+# How long the server may take to say that it is serving, in seconds.
+_ANSWER_S: Final = 2.0
 
 
 #: What several processes import. Named, not imported above: the command line is a
@@ -45,6 +48,7 @@ SHARED: Final = (
     "celery.worker.consumer",
     "app.upkeep",
     "app.history",
+    "tasks.consumer",
     "tasks.dispatch",
     "tasks.listen",
     "tasks.main_process",
@@ -52,6 +56,7 @@ SHARED: Final = (
     "tasks.records",
     "tasks.transport",
     "rpc.server",
+    "structlog",
 )
 
 
@@ -80,10 +85,13 @@ def up(settings: Settings, *, flower: str | None, page: bool, run: str | None, l
         that ended otherwise.
     """
     settings.check_machine()
+    check_exposure(settings)
+    trust_of(settings.tls)
     if flower:
         _check_flower(flower)
     _check_free(settings.server.address, "server.address")
     if page:
+        check_page_exposure(settings)
         _check_free(settings.page.address, "page.address")
     migrate(settings)
     share(SHARED)
@@ -133,11 +141,13 @@ def _worker(target: str) -> list[str]:
 
 
 def _check_flower(address: str) -> None:
+    # Sooner than its own process would say so; see tasks.dashboard.
     host = address.rpartition(":")[0] or "127.0.0.1"
-    if host not in ("127.0.0.1", "localhost", "[::1]") and "FLOWER_BASIC_AUTH" not in os.environ:
+    given = {"FLOWER_BASIC_AUTH_FILE", "FLOWER_BASIC_AUTH", "FLOWER_AUTH"} & os.environ.keys()
+    if not given and not is_loopback(f"{host}:0"):
         raise SettingsError(
-            f"Flower on {address} would let everybody stop workers:"
-            " set FLOWER_BASIC_AUTH=user:password, or use 127.0.0.1"
+            f"Flower on {address} would let everybody stop workers: set FLOWER_BASIC_AUTH_FILE"
+            " to a file that has USER:PASSWORD on each line, or use 127.0.0.1"
         )
 
 
@@ -163,26 +173,31 @@ def _flower(host: str, port: str) -> list[str]:
     return ["celery", "-A", "tasks", "flower", f"--address={host}", f"--port={port}"]
 
 
-def wait_until_ready(settings: Settings) -> list[TargetInfo]:
+def wait_until_ready(settings: Settings) -> None:
     """Waits until the server answers and every target has a worker.
 
     Raises:
         QDispatchError: That took too long.
     """
     until = time.monotonic() + _READY_S
-    with Client(settings.server.address, timeout_s=2.0) as client:
-        while True:
-            try:
-                targets = client.targets()
-            except QDispatchError:
-                targets = []
-            missing = [each.name for each in targets if not each.workers_online]
-            if targets and not missing:
-                return targets
+    with closing(open_store(settings)) as store:
+        control = TargetControl(settings=settings, store=store, clock=utc_now)
+        while missing := _missing(settings, control):
             if time.monotonic() > until:
-                waited_for = ", ".join(missing) or "the server"
-                raise QDispatchError(f"not ready after {_READY_S:g} s: {waited_for}")
+                raise QDispatchError(f"not ready after {_READY_S:g} s: {', '.join(missing)}")
             time.sleep(_POLL_S)
+
+
+def _missing(settings: Settings, control: TargetControl) -> list[str]:
+    """What is not ready yet."""
+    # The server is asked last: who calls it once it answers finds the workers there.
+    try:
+        missing = [each.name for each in control.states() if not each.workers]
+    except UnavailableError:
+        return ["the database"]
+    if missing or answers(settings, server_address(settings), timeout_s=_ANSWER_S):
+        return missing
+    return ["the server"]
 
 
 def wait_for_page(settings: Settings) -> str:
@@ -191,23 +206,9 @@ def wait_for_page(settings: Settings) -> str:
     Raises:
         QDispatchError: That took too long.
     """
-    host, port = settings.page.listens_on
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - to tell, not to listen
-    name = everywhere.get(host, f"[{host}]" if ":" in host else host)
     until = time.monotonic() + _READY_S
-    while not _page_answers(name, port):
+    while not page_answers(settings, timeout_s=_ANSWER_S):
         if time.monotonic() > until:
             raise QDispatchError(f"the page does not answer after {_READY_S:g} s")
         time.sleep(_POLL_S)
-    return f"http://{name}:{port}"
-
-
-def _page_answers(host: str, port: int) -> bool:
-    connection = HTTPConnection(host.strip("[]"), port, timeout=2)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+    return page_url(settings)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from app.chunks import note_sent
+from app.day_use import UsedUp, nobody
 from app.faults import Fault, end_attempt
+from app.feeding import Backlogs, sent_late
 from app.jobs import Failed
 from app.ports import Clock, Dispatch, Dispatcher, Queues, Sent
 from app.programs import Programs
@@ -24,6 +26,8 @@ BATCH: Final = 500
 
 # A worker that was not seen for so long is not coming back, in seconds.
 _FORGET_WORKER_S: Final = 3600.0
+# What owners have used longer ago, nobody asks any more.
+_FORGET_USAGE: Final = timedelta(days=40)
 
 
 class Upkeep:
@@ -36,8 +40,10 @@ class Upkeep:
         dispatcher: Sends again what was not sent.
         queues: Tell what was lost.
         clock: Tells the time.
-        targets: Those that there are; jobs of others wait until theirs is back.
+        targets: Those that there are, and how many slots each has at least; jobs of
+            others wait until theirs is back.
         reached_at: Since when the database is known to have been there.
+        used_up: Tells who has used up the processor time of the day.
     """
 
     def __init__(
@@ -49,8 +55,9 @@ class Upkeep:
         dispatcher: Dispatcher,
         queues: Queues,
         clock: Clock,
-        targets: Collection[str],
+        targets: Mapping[str, int],
         reached_at: datetime | None = None,
+        used_up: UsedUp = nobody,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -59,16 +66,23 @@ class Upkeep:
         self._queues = queues
         self._clock = clock
         self._targets = targets
+        self._backlogs = Backlogs(
+            store=store,
+            clock=clock,
+            targets=targets,
+            resend_after_s=settings.resend_after_s,
+            used_up=used_up,
+        )
         # None while it is away, and as long as nobody has looked.
         self._reached_at = reached_at
 
     def resend(self) -> int:
-        """Sends jobs that were committed and not sent; returns how many."""
-        now = self._clock()
-        created_before = now - timedelta(seconds=self._settings.resend_after_s)
-        with self._read() as tx:
-            unsent = tx.unsent(now, created_before, BATCH, self._targets)
-        return self._send(unsent)
+        """Sends jobs that were committed and not sent, within windows; returns how many."""
+        try:
+            return sent_late(self._backlogs, self._dispatcher)
+        except UnavailableError:
+            self._reached_at = None
+            raise
 
     def resend_lost(self) -> int:
         """Sends jobs again whose messages the broker has lost; returns how many.
@@ -172,6 +186,12 @@ class Upkeep:
         before = self._clock() - timedelta(seconds=_FORGET_WORKER_S)
         with self._store.write() as tx:
             return tx.forget_workers(before)
+
+    def forget_usage(self) -> int:
+        """Removes what owners have used long ago; returns how many rows that were."""
+        before = self._clock().astimezone(UTC).date() - _FORGET_USAGE
+        with self._store.write() as tx:
+            return tx.usage.forget(before)
 
 
 def _batches(job_ids: list[UUID]) -> Iterable[list[UUID]]:

@@ -11,22 +11,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
+from app.options import options_of, wrong_option
 from app.settings import ServerSettings, TargetSettings
 from qdispatch.arrays import PackedPoints
 from qdispatch.errors import InvalidJobError, RequestError, TooLargeError, UnknownTargetError
-from qdispatch.model import JobSpec, PauliTerm, ProgramFormat, ResultType
+from qdispatch.model import MAX_PRIORITY, JobSpec, PauliTerm, ProgramFormat, ResultType
 from qdispatch.updates import JobFilter
 
 MAX_SEED = 2**63 - 1
 MAX_WORD = 200
 MAX_TAGS = 64
 MAX_EXTRA = 1_000_000
+#: Lists and objects of the extra, one in another.
+MAX_DEPTH = 100
 MAX_TERMS = 100_000
+#: The sum of an observable's coefficients, without their signs; variances square it.
+MAX_COEFFICIENTS = 1e60
+#: Parameters of a sweep.
+MAX_PARAMETERS = 10_000
 #: Values of a sweep, over all points and parameters.
 MAX_VALUES = 5_000_000
 
 _OF_OBSERVABLES = frozenset({ResultType.EXPVAL, ResultType.VARIANCE})
 _SAMPLED = frozenset({ResultType.COUNTS, ResultType.MEMORY})
+
+
+def at_most(number: int) -> str:
+    """Says how many there may be of something."""
+    return f"at most {number} are allowed"
 
 
 def check_request_id(request_id: str) -> None:
@@ -60,10 +72,14 @@ def check_spec(spec: JobSpec, limits: ServerSettings) -> None:
     _check_sampling(spec, limits)
     _check_sweep(spec, limits)
     if len(spec.tags) > MAX_TAGS:
-        raise InvalidJobError(f"at most {MAX_TAGS} are allowed", field="spec.tags")
+        raise InvalidJobError(at_most(MAX_TAGS), field="spec.tags")
     for index, tag in enumerate(spec.tags):
         _check_word(tag, f"spec.tags[{index}]")
     _check_extra(spec.extra)
+    if not -MAX_PRIORITY <= spec.priority <= MAX_PRIORITY:
+        raise InvalidJobError(
+            f"must be from {-MAX_PRIORITY} to {MAX_PRIORITY}", field="spec.priority"
+        )
     if spec.time_limit_s is not None and not (
         spec.time_limit_s > 0 and math.isfinite(spec.time_limit_s)
     ):
@@ -77,7 +93,7 @@ def in_batch(index: int) -> Iterator[None]:
         yield
     except RequestError as error:
         field = error.field.removeprefix("spec")
-        raise type(error)(error.message, field=f"specs[{index}]{field}") from error
+        raise error.moved(f"specs[{index}]{field}") from error
 
 
 def check_fit(spec: JobSpec, name: str, target: TargetSettings) -> None:
@@ -103,6 +119,18 @@ def check_fit(spec: JobSpec, name: str, target: TargetSettings) -> None:
             )
 
 
+def check_options(options: Mapping[str, object], name: str, target: TargetSettings) -> None:
+    """Refuses options that the simulator of this target knows, and that cannot be so.
+
+    Raises:
+        InvalidJobError: One is of another type, or none of those that there are.
+    """
+    wrong = wrong_option(target.simulator, options)
+    if wrong is not None:
+        key, told = wrong
+        raise InvalidJobError(f"on target {name} it {told}", field=f"spec.extra.{key}")
+
+
 def candidates(spec: JobSpec, targets: Mapping[str, TargetSettings]) -> list[str]:
     """Names of the targets that this job may run on, never none.
 
@@ -113,6 +141,7 @@ def candidates(spec: JobSpec, targets: Mapping[str, TargetSettings]) -> list[str
         UnknownTargetError: It names a target that does not exist.
         InvalidJobError: It fits none.
     """
+    options = options_of(spec.extra)
     if spec.target:
         if spec.target not in targets:
             known = ", ".join(sorted(targets))
@@ -120,6 +149,7 @@ def candidates(spec: JobSpec, targets: Mapping[str, TargetSettings]) -> list[str
                 f"there is no target {spec.target!r}; there are: {known}", field="spec.target"
             )
         check_fit(spec, spec.target, targets[spec.target])
+        check_options(options, spec.target, targets[spec.target])
         return [spec.target]
     fitting = []
     refusal: InvalidJobError | None = None
@@ -127,6 +157,7 @@ def candidates(spec: JobSpec, targets: Mapping[str, TargetSettings]) -> list[str
     for name, target in sorted(targets.items(), key=lambda item: item[1].max_qubits):
         try:
             check_fit(spec, name, target)
+            check_options(options, name, target)
         except InvalidJobError as error:
             refusal = error
         else:
@@ -149,6 +180,7 @@ def check_filter(wanted: JobFilter) -> None:
     """
     _check_text(wanted.target, "target")
     _check_text(wanted.tag, "tag")
+    _check_text(wanted.owner, "owner")
 
 
 def _check_word(word: str, field: str) -> None:
@@ -180,7 +212,7 @@ def _check_results(spec: JobSpec) -> None:
         terms = sum(len(each.terms) for each in spec.observables)
         if terms > MAX_TERMS:
             raise InvalidJobError(
-                f"{terms} Pauli terms; at most {MAX_TERMS} are allowed", field="spec.observables"
+                f"{terms} Pauli terms; {at_most(MAX_TERMS)}", field="spec.observables"
             )
     elif spec.observables:
         raise InvalidJobError(
@@ -192,6 +224,11 @@ def _check_results(spec: JobSpec) -> None:
             raise InvalidJobError("has no terms", field=f"spec.observables[{index}]")
         for place, term in enumerate(observable.terms):
             _check_term(term, spec.n_qubits, f"spec.observables[{index}].terms[{place}]")
+        if sum(abs(term.coefficient) for term in observable.terms) > MAX_COEFFICIENTS:
+            raise InvalidJobError(
+                f"its coefficients add up to more than {MAX_COEFFICIENTS:g}",
+                field=f"spec.observables[{index}]",
+            )
 
 
 def _check_term(term: PauliTerm, n_qubits: int, field: str) -> None:
@@ -248,14 +285,7 @@ def _check_sweep(spec: JobSpec, limits: ServerSettings) -> None:
             "a sweep needs a program in OpenQASM 3, which declares its parameters as input",
             field="spec.program_format",
         )
-    for index, name in enumerate(spec.parameters):
-        if not name.isidentifier():
-            raise InvalidJobError(
-                f"{name[:60]!r} is no name of an input variable", field=f"spec.parameters[{index}]"
-            )
-        _check_word(name, f"spec.parameters[{index}]")
-    if len(set(spec.parameters)) != len(spec.parameters):
-        raise InvalidJobError("a parameter is named twice", field="spec.parameters")
+    _check_names(spec.parameters)
     points = spec.parameter_values
     if not points:
         raise InvalidJobError("a sweep needs at least one point", field="spec.parameter_values")
@@ -281,6 +311,22 @@ def _check_sweep(spec: JobSpec, limits: ServerSettings) -> None:
             )
 
 
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) > MAX_PARAMETERS:
+        raise InvalidJobError(
+            f"{len(names)} parameters; {at_most(MAX_PARAMETERS)}",
+            field="spec.parameters",
+        )
+    for index, name in enumerate(names):
+        if not name.isidentifier():
+            raise InvalidJobError(
+                f"{name[:60]!r} is no name of an input variable", field=f"spec.parameters[{index}]"
+            )
+        _check_word(name, f"spec.parameters[{index}]")
+    if len(set(names)) != len(names):
+        raise InvalidJobError("a parameter is named twice", field="spec.parameters")
+
+
 def _sum(points: Sequence[Sequence[float]]) -> float:
     values = points.values if isinstance(points, PackedPoints) else chain.from_iterable(points)
     return float(sum(values))
@@ -293,10 +339,49 @@ def _check_extra(extra: str) -> None:
         raise InvalidJobError(f"at most {MAX_EXTRA} characters are allowed", field="spec.extra")
     _check_text(extra, "spec.extra")
     try:
-        value = json.loads(extra)
+        value = json.loads(
+            extra,
+            object_pairs_hook=_object,
+            parse_float=_finite,
+            parse_int=_whole,
+            parse_constant=_finite,
+        )
     except (ValueError, RecursionError) as error:
         raise InvalidJobError(f"must be a JSON object: {error}", field="spec.extra") from error
     if not isinstance(value, dict):
         raise InvalidJobError(
             'must be a JSON object, such as {"method": "statevector"}', field="spec.extra"
         )
+    # Whoever reads it again may have less of the stack left.
+    if extra.count("[") + extra.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+        raise InvalidJobError(
+            f"lists and objects may be at most {MAX_DEPTH} deep", field="spec.extra"
+        )
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        # Readers differ in which of them they take.
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _is_deeper(value: dict[str, object], most: int) -> bool:
+    level: list[dict[str, object] | list[object]] = [value]
+    for _ in range(most):
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [each for some in inner for each in some if isinstance(each, dict | list)]
+    return bool(level)
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:60]} is not a finite number")
+    return number

@@ -17,8 +17,10 @@ from time import monotonic
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+from app.identity import Caller
 from app.outlooks import OutlookSource
 from app.ports import Clock
+from app.reading import found_batch
 from app.rows import JobRow
 from app.settings import MAX_BATCH_JOBS
 from app.store import Store
@@ -61,6 +63,8 @@ class Watcher:
     tell: Tell
     watch: Watch | None
     """None until the batch was looked up."""
+    sees: str | None
+    """Whose jobs there are for them; None for everybody's."""
     job_id: UUID | None = None
     batch_id: UUID | None = None
     seen: Sequence[int] = ()
@@ -112,22 +116,26 @@ class Watchers:
         if self._thread.is_alive():
             self._thread.join()
 
-    def watch_job(self, job_id: UUID, *, after: int, tell: Tell) -> Watcher:
+    def watch_job(self, job_id: UUID, caller: Caller, *, after: int, tell: Tell) -> Watcher:
         """Watches a job; ``tell`` is called by another thread, and must not wait.
 
         Args:
             job_id: The job.
+            caller: Who watches.
             after: Number of the last event that is known.
             tell: Told of what has happened since, and of the end.
         """
         watch = JobWatch(job_id=job_id, seen=after)
-        return self._add(Watcher(tell=tell, watch=watch, job_id=job_id))
+        return self._add(Watcher(tell=tell, watch=watch, sees=caller.sees, job_id=job_id))
 
-    def watch_batch(self, batch_id: UUID, *, after: Sequence[int], tell: Tell) -> Watcher:
+    def watch_batch(
+        self, batch_id: UUID, caller: Caller, *, after: Sequence[int], tell: Tell
+    ) -> Watcher:
         """Watches the jobs of a batch; see `watch_job`.
 
         Args:
             batch_id: The batch.
+            caller: Who watches.
             after: Of each job by its place, the number of the last event that is known.
             tell: Told of what has happened since, and of the end.
 
@@ -138,7 +146,10 @@ class Watchers:
             raise InvalidJobError(
                 f"{len(after)} numbers; a batch has at most {MAX_BATCH_JOBS} jobs", field="after"
             )
-        return self._add(Watcher(tell=tell, watch=None, batch_id=batch_id, seen=tuple(after)))
+        seen = tuple(after)
+        return self._add(
+            Watcher(tell=tell, watch=None, sees=caller.sees, batch_id=batch_id, seen=seen)
+        )
 
     def leave(self, watcher: Watcher) -> None:
         """Ends a watcher's watching; it may be told once more."""
@@ -222,11 +233,12 @@ class Watchers:
             for key in each.watch.keys if each.watch else ():
                 self._of_job[key].add(each)
         keys = {key for each in begun for key in (each.watch.keys if each.watch else ())}
-        rows = self._rows(keys)
+        rows = self._rows(keys, {each.sees for each in begun})
         if begun:
             self._outlook_at = min(self._outlook_at, monotonic() + _SOON_S)
         for each in begun:
-            self._tell(each, rows, None)
+            if _is_seen(each, rows):
+                self._tell(each, rows, None)
             if not each.told:
                 self._end(each, JobNotFoundError(f"there is no job {each.job_id}", field="id"))
         for row in rows.values():
@@ -236,14 +248,15 @@ class Watchers:
                 self._versions.setdefault(row.id, _version(row))
 
     def _look_up(self, watcher: Watcher, batch_id: UUID) -> None:
-        with self._store.read() as tx:
-            batch = tx.lists.batch(batch_id)
-            places = tx.lists.batch_places(batch_id)
-        if batch is None:
-            text = f"there is no batch {batch_id}"
-            self._end(watcher, BatchNotFoundError(text, field="batch_id"))
+        try:
+            with self._store.read() as tx:
+                # First: to read the places of another's would take as long as they are many.
+                found = found_batch(tx.lists.batch(batch_id, watcher.sees), batch_id, watcher.sees)
+                places = tx.lists.batch_places(batch_id)
+        except BatchNotFoundError as error:
+            self._end(watcher, error)
         else:
-            watcher.watch = BatchWatch(batch, places, dict(enumerate(watcher.seen)))
+            watcher.watch = BatchWatch(found, places, dict(enumerate(watcher.seen)))
 
     def _look(self, keys: Collection[UUID]) -> None:
         """Tells of those of these jobs that have changed."""
@@ -272,8 +285,15 @@ class Watchers:
     def _changed_among(self, versions: Mapping[UUID, Version]) -> set[UUID]:
         return {key for key, each in versions.items() if each != self._versions.get(key)}
 
-    def _rows(self, keys: Collection[UUID]) -> dict[UUID, Any]:
-        """What there is to tell of these jobs; the whole row where one is watched by itself."""
+    def _rows(
+        self, keys: Collection[UUID], owners: Collection[str | None] = (None,)
+    ) -> dict[UUID, Any]:
+        """What there is to tell of these jobs; the whole row where one is watched by itself.
+
+        Args:
+            keys: The jobs.
+            owners: For whom there have to be those that are read whole; None is everybody.
+        """
         # A batch may have thousands of jobs, whose whole rows would take seconds.
         whole = {key for key in keys if any(each.job_id for each in self._of_job.get(key, ()))}
         rows: list[Any] = []
@@ -282,7 +302,7 @@ class Watchers:
                 rows += tx.lists.lives(some)
         for some in _pieces(whole):
             with self._store.read() as tx:
-                rows += tx.jobs(some)
+                rows += tx.jobs(some, owners)
         return {row.id: row for row in rows}
 
     def _tell(self, watcher: Watcher, rows: Mapping[UUID, Any], outlooks: Outlooks | None) -> None:
@@ -344,6 +364,12 @@ class Watchers:
                 del self._of_job[key]
                 self._versions.pop(key, None)
                 self._targets.pop(key, None)
+
+
+def _is_seen(watcher: Watcher, rows: Mapping[UUID, Any]) -> bool:
+    """Whether a new watcher may see what it watches; whose a batch is was looked up."""
+    row = None if watcher.job_id is None else rows.get(watcher.job_id)
+    return row is None or watcher.sees is None or row.owner == watcher.sees
 
 
 def _version(row: JobRow | Life) -> Version:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -16,14 +16,16 @@ from app.programs import Programs
 from app.records import spec_of
 from app.rows import JobRow, WorkerRow
 from app.settings import JobSettings
-from app.store import Store
+from app.store import Store, Transaction
 from app.store_ends import Ended
 from app.store_life import JobGoneError
 from qdispatch.arrays import PackedPoints
-from qdispatch.model import JobStatus
+from qdispatch.model import JobSpec, JobStatus
 
 # Results from this size on may take a while to store, in bytes.
 _LARGE_BYTES: Final = 2**20
+# Within this time it is noted that something was sent, in seconds, with some to spare.
+_NOTED_S: Final = 5.0
 
 
 class _GivenAwayError(Exception):
@@ -38,15 +40,24 @@ class WorkService:
         programs: The program files.
         clock: Tells the time.
         settings: How long a claim holds, and how many faults a job may have.
+        name: Names who runs jobs by this, among all that run at the same time: what
+            they take of the processor is added up under it.
     """
 
     def __init__(
-        self, *, store: Store, programs: Programs, clock: Clock, settings: JobSettings
+        self,
+        *,
+        store: Store,
+        programs: Programs,
+        clock: Clock,
+        settings: JobSettings,
+        name: str = "",
     ) -> None:
         self._store = store
         self._programs = programs
         self._clock = clock
         self._settings = settings
+        self._name = name
         self.lease_s = settings.lease_s
 
     def claim(self, job_id: UUID, worker: str) -> Claim | None:
@@ -63,7 +74,7 @@ class WorkService:
             packed = tx.sweep(job_id) if row.n_points else b""
         points = PackedPoints(packed, len(row.parameters)) if row.n_points else ()
         spec = replace(spec_of(row), parameter_values=points)
-        return Claim(job_id=job_id, attempt=row.attempt, faults=row.faults, spec=spec)
+        return _claim(row, spec)
 
     def claim_many(self, job_ids: Sequence[UUID], worker: str) -> list[Claim]:
         """Gives those of these jobs to a worker that are pending, in this order; no sweeps.
@@ -75,16 +86,18 @@ class WorkService:
             rows = tx.chunks.claim(job_ids, worker=worker, now=now, lease_until=self._lease(now))
         if len(rows) < len(job_ids):
             self.release(job_ids)
-        return [
-            Claim(job_id=key, attempt=row.attempt, faults=row.faults, spec=spec_of(row))
-            for key in job_ids
-            if (row := rows.get(key)) is not None
-        ]
+        return [_claim(row, spec_of(row)) for key in job_ids if (row := rows.get(key)) is not None]
 
     def release(self, job_ids: Sequence[UUID]) -> None:
         """Leaves those of these jobs that are pending to others; the sweep sends them again."""
         with self._store.write() as tx:
             tx.chunks.release(job_ids)
+
+    def others_wait(self, job_id: UUID) -> bool:
+        """Whether jobs of other owners wait for a slot where this one runs."""
+        since = self._clock() - timedelta(seconds=_NOTED_S)
+        with self._store.read() as tx:
+            return tx.feeding.others_wait(job_id, since)
 
     def program(self, job_id: UUID) -> str:
         """The program of a claimed job.
@@ -143,6 +156,7 @@ class WorkService:
                 )
                 if row is None:
                     raise _GivenAwayError  # noqa: TRY301 - rolls back
+                self._add(tx, claim, outcome.cpu_s)
         except (_GivenAwayError, JobGoneError):
             return False
         self._programs.delete(claim.job_id)
@@ -160,7 +174,8 @@ class WorkService:
         """
         started = monotonic()
         with self._store.once() as tx:
-            held = tx.end(ended, now=self._clock(), saving_s=monotonic() - started)
+            now = self._clock()
+            held = tx.end(ended, now=now, saving_s=monotonic() - started, by=self._name)
         for job_id in held:
             self._programs.delete(job_id)
         return held
@@ -174,28 +189,45 @@ class WorkService:
         Returns:
             Its status now; None if the claim does not hold any more.
         """
-        fault = Fault(job_id=claim.job_id, attempt=claim.attempt, faults=claim.faults + 1)
+        fault = Fault(
+            job_id=claim.job_id,
+            attempt=claim.attempt,
+            faults=claim.faults + 1,
+            cpu_s=outcome.cpu_s,
+        )
 
         def last(faults: int) -> Failed:
             return replace(outcome, message=f"{outcome.message} (the last of {faults} faults)")
 
         with self._store.write() as tx:
             row = end_attempt(tx, fault, settings=self._settings, now=self._clock(), last=last)
+            if row is not None:
+                self._add(tx, claim, outcome.cpu_s)
         if row is None:
             return None
         if row.status.is_final:
             self._programs.delete(claim.job_id)
         return row.status
 
-    def hand_over(self, claim: Claim) -> bool:
-        """Gives a job back that this worker has no time to end; the sweep sends it again."""
-        with self._store.write() as tx:
-            return tx.hand_over(claim.job_id, claim.attempt, now=self._clock()) is not None
+    def hand_over(self, claim: Claim, cpu_s: float = 0.0) -> bool:
+        """Gives a job back that this worker has no time to end; the sweep sends it again.
 
-    def cancel(self, claim: Claim) -> bool:
-        """Ends a job that an operator terminated; False if the claim does not hold any more."""
+        Args:
+            claim: On the job; False is returned if it does not hold any more.
+            cpu_s: Processor time that the attempt took.
+        """
         with self._store.write() as tx:
-            row = tx.cancel_attempt(claim.job_id, claim.attempt, now=self._clock())
+            row = tx.hand_over(claim.job_id, claim.attempt, now=self._clock(), cpu_s=cpu_s)
+            if row is not None:
+                self._add(tx, claim, cpu_s)
+        return row is not None
+
+    def cancel(self, claim: Claim, cpu_s: float = 0.0) -> bool:
+        """Ends a job that an operator terminated; see `hand_over`."""
+        with self._store.write() as tx:
+            row = tx.cancel_attempt(claim.job_id, claim.attempt, now=self._clock(), cpu_s=cpu_s)
+            if row is not None:
+                self._add(tx, claim, cpu_s)
         if row is None:
             return False
         self._programs.delete(claim.job_id)
@@ -219,16 +251,28 @@ class WorkService:
             self._programs.delete(row.id)
         return len(rows)
 
-    def confirm_stop(self, claim: Claim) -> JobStatus | None:
+    def confirm_stop(self, claim: Claim, cpu_s: float = 0.0) -> JobStatus | None:
         """Says that nothing of this attempt runs any more.
+
+        Args:
+            claim: On the job.
+            cpu_s: Processor time that the attempt took, unless it was told before.
 
         Returns:
             The job's status; None if it was deleted.
         """
         with self._store.write() as tx:
-            tx.confirm_stop(claim.job_id, claim.attempt, now=self._clock())
+            stopped = tx.confirm_stop(claim.job_id, claim.attempt, now=self._clock(), cpu_s=cpu_s)
             row = tx.job(claim.job_id)
+            # Who cancels a job and deletes it at once has still used the processor.
+            if stopped or row is None:
+                self._add(tx, claim, cpu_s)
         return None if row is None else row.status
+
+    def _add(self, tx: Transaction, claim: Claim, cpu_s: float) -> None:
+        """Adds what an attempt took to what its owner has used today."""
+        day = self._clock().astimezone(UTC).date()
+        tx.usage.add(claim.owner, day=day, by=self._name, cpu_s=cpu_s)
 
     def status(self, job_id: UUID) -> JobStatus | None:
         """The status of a job; None if there is no such job."""
@@ -267,3 +311,7 @@ class WorkService:
 
     def _lease(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self.lease_s)
+
+
+def _claim(row: JobRow, spec: JobSpec) -> Claim:
+    return Claim(job_id=row.id, attempt=row.attempt, faults=row.faults, spec=spec, owner=row.owner)

@@ -82,6 +82,9 @@ class Installation:
             "QDISPATCH_SERVER__ADDRESS": self.address,
             # Where a job is to be run, no answer of an earlier one will do.
             "QDISPATCH_CACHE__MAX_BYTES": "0",
+            # One owner is all that there is, and does more than an owner should.
+            "QDISPATCH_QUOTAS__SUBMISSIONS_PER_MINUTE": "0",
+            "QDISPATCH_QUOTAS__JOBS_IN_FLIGHT": "0",
             # gRPC's own words about connections are no part of the figures.
             "GRPC_VERBOSITY": "NONE",
             **(environment or {}),

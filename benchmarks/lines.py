@@ -46,7 +46,7 @@ class Line:
     """One line of the table; a row may have several."""
 
     row: int
-    """Number of the row, 1 to 16; 0 for what is no row of its own."""
+    """Number of the row; 0 for what is no row of its own."""
     what: str
     """What was measured, in a few words."""
     baseline: str

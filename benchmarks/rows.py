@@ -154,6 +154,20 @@ ROWS: Final = (
         code="design_point:against_qunicorn",
         alone=True,
     ),
+    Row(
+        number=17,
+        what="round trip of one Bell job with a token and TLS",
+        baseline="the same with neither",
+        goal="at most 1.15x",
+        code="guarded:against_open_server",
+    ),
+    Row(
+        number=18,
+        what="one owner's job while 5,000 of another are queued: its wait for a slot",
+        baseline="what the job then takes",
+        goal="at most 2x, of jobs of 50 ms or more",
+        code="guarded:one_behind_many",
+    ),
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -77,6 +78,10 @@ def _told(member: doc.Doc, text: str) -> bool:
 
 def main(folder: str) -> int:
     """Checks, then writes."""
+    # Before pdoc does, which lets what it imports run no program: matplotlib asks
+    # fc-list for the fonts, the first time that it is on a machine.
+    for name in MODULES:
+        import_module(name)
     # pdoc sees only the names that the package has loaded.
     for name in qdispatch.__all__:
         getattr(qdispatch, name)

@@ -15,7 +15,7 @@ import cirq
 import pennylane as qml
 from qiskit import QuantumCircuit
 
-from qdispatch import Client, Job
+from qdispatch import Client, Job, QDispatchError
 
 
 def bell() -> QuantumCircuit:
@@ -83,4 +83,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except QDispatchError as error:
+        sys.exit(f"qdispatch: {error}")

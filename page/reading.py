@@ -11,10 +11,10 @@ from uuid import UUID
 from app.placement import WORKER_SEEN_S
 from app.ports import Clock
 from app.programs import ProgramLostError, Programs
+from app.reading import is_seen
 from app.records import batch_of, info_of
 from app.settings import Settings
 from app.store import Store
-from app.submission import ANONYMOUS
 from page.asking import Asked
 from qdispatch.arrays import PackedPoints
 from qdispatch.errors import JobNotFoundError, UnavailableError
@@ -112,16 +112,16 @@ class Reader:
         with self._store.read() as tx:
             tx.revision()
 
-    def jobs(self, asked: Asked) -> Leaf[JobInfo]:
+    # In each of these, ``sees`` is whose jobs there are for the caller; None is everybody's.
+
+    def jobs(self, asked: Asked, sees: str | None) -> Leaf[JobInfo]:
         """Jobs, newest first."""
         with self._store.read() as tx:
-            rows = tx.lists.jobs(
-                asked.wanted, owner=ANONYMOUS, before=asked.before, limit=_JOBS + 1
-            )
+            rows = tx.lists.jobs(asked.wanted, sees=sees, before=asked.before, limit=_JOBS + 1)
         last = rows[_JOBS - 1].id if len(rows) > _JOBS else None
         return Leaf(entries=tuple(map(info_of, rows[:_JOBS])), last=last)
 
-    def job(self, job_id: str) -> Detail:
+    def job(self, job_id: str, sees: str | None) -> Detail:
         """One job.
 
         Raises:
@@ -130,7 +130,7 @@ class Reader:
         key = _parse_id(job_id, "job")
         with self._store.read(long=True) as tx:
             row = tx.job(key)
-            if row is None:
+            if row is None or not is_seen(row, sees):
                 raise JobNotFoundError(f"there is no job {key}")
             shown = row.result_bytes <= MOST_RESULT_BYTES
             packed = tx.results(key) if shown else ()
@@ -181,15 +181,15 @@ class Reader:
             for name, target in self._settings.targets.items()
         )
 
-    def batches(self, before: UUID | None) -> Leaf[BatchInfo]:
+    def batches(self, before: UUID | None, sees: str | None) -> Leaf[BatchInfo]:
         """Batches, newest first."""
         with self._store.read() as tx:
-            rows = tx.lists.batches(before=before, limit=_BATCHES + 1)
+            rows = tx.lists.batches(before=before, sees=sees, limit=_BATCHES + 1)
             shown = tuple(batch_of(row, tx.lists.batch_numbers(row.id)) for row in rows[:_BATCHES])
         last = rows[_BATCHES - 1].id if len(rows) > _BATCHES else None
         return Leaf(entries=shown, last=last)
 
-    def batch(self, batch_id: str) -> BatchInfo:
+    def batch(self, batch_id: str, sees: str | None) -> BatchInfo:
         """One batch.
 
         Raises:
@@ -198,7 +198,7 @@ class Reader:
         key = _parse_id(batch_id, "batch")
         with self._store.read() as tx:
             row = tx.lists.batch(key)
-            if row is None:
+            if row is None or not is_seen(row, sees):
                 raise JobNotFoundError(f"there is no batch {key}")
             return batch_of(row, tx.lists.batch_numbers(key))
 

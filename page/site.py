@@ -19,9 +19,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.audit import Audit
+from app.ids import known_id
+from app.token_lookup import TokenLookup
 from page import formats
 from page.asking import AskingError, asked, before, number
 from page.charts import slices
+from page.gate import METHOD, OPEN, Gate, caller_of, note_refused
 from page.outcomes import curves, of_point
 from page.reading import MOST_RESULT_BYTES, Reader
 from qdispatch.errors import JobNotFoundError, UnavailableError
@@ -48,14 +52,19 @@ _HEADERS: Final = {
 }
 
 
-def build_site(reader: Reader, *, hosts: Sequence[str]) -> ASGIApp:
+def build_site(
+    reader: Reader, *, hosts: Sequence[str], lookup: TokenLookup | None, audit: Audit
+) -> ASGIApp:
     """The web application.
 
     Args:
         reader: What it shows.
         hosts: Names under which it answers, besides addresses; ``*`` is any.
+        lookup: Knows the tokens by which callers are known; None if nobody has to say
+            who they are.
+        audit: Told of requests that are refused.
     """
-    site = _Site(reader)
+    site = _Site(reader, audit)
     return Starlette(
         routes=[
             Route("/", site.jobs, methods=["GET"]),
@@ -66,7 +75,11 @@ def build_site(reader: Reader, *, hosts: Sequence[str]) -> ASGIApp:
             Route("/health", site.health, methods=["GET"]),
             Mount("/static", StaticFiles(packages=[("page", "static")])),
         ],
-        middleware=[Middleware(_Headers), Middleware(_Hosts, hosts=hosts)],
+        middleware=[
+            Middleware(_Headers),
+            Middleware(_Hosts, hosts=hosts, audit=audit),
+            Middleware(Gate, lookup=lookup, audit=audit),
+        ],
         exception_handlers={
             HTTPException: site.refused,
             AskingError: site.asked_wrongly,
@@ -80,8 +93,9 @@ def build_site(reader: Reader, *, hosts: Sequence[str]) -> ASGIApp:
 class _Site:
     # Endpoints are plain functions: each runs in a thread of Starlette's pool.
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, audit: Audit) -> None:
         self._reader = reader
+        self._audit = audit
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("page"),
             autoescape=True,
@@ -110,7 +124,7 @@ class _Site:
 
     def jobs(self, request: Request) -> Response:
         wish = asked(request.query_params)
-        leaf = self._reader.jobs(wish)
+        leaf = self._reader.jobs(wish, caller_of(request).sees)
         return self._show(
             "jobs.html",
             asked=wish,
@@ -120,7 +134,7 @@ class _Site:
         )
 
     def job(self, request: Request) -> Response:
-        detail = self._reader.job(request.path_params["job_id"])
+        detail = self._reader.job(request.path_params["job_id"], caller_of(request).sees)
         job = detail.job
         point = number(request.query_params, "point", max(job.n_points - 1, 0))
         return self._show(
@@ -137,15 +151,16 @@ class _Site:
         )
 
     def batches(self, request: Request) -> Response:
-        leaf = self._reader.batches(before(request.query_params))
+        leaf = self._reader.batches(before(request.query_params), caller_of(request).sees)
         older = None if leaf.last is None else f"/batches?before={leaf.last}"
         batches = [(each, _shares(each)) for each in leaf.entries]
         return self._show("batches.html", batches=batches, older=older)
 
     def batch(self, request: Request) -> Response:
-        batch = self._reader.batch(request.path_params["batch_id"])
+        sees = caller_of(request).sees
+        batch = self._reader.batch(request.path_params["batch_id"], sees)
         wish = asked(request.query_params)
-        jobs = self._reader.jobs(wish.of_batch(batch.id))
+        jobs = self._reader.jobs(wish.of_batch(batch.id), sees)
         older = None
         if jobs.last is not None:
             older = wish.older(jobs.last).address(f"/batches/{batch.id}")
@@ -171,8 +186,9 @@ class _Site:
     def _trouble(self, code: int, title: str, text: str, *, every_s: int = 0) -> Response:
         return self._show("trouble.html", code=code, every_s=every_s, title=title, text=text)
 
-    def refused(self, _: Request, error: Exception) -> Response:
+    def refused(self, request: Request, error: Exception) -> Response:
         code = error.status_code if isinstance(error, HTTPException) else 400
+        note_refused(self._audit, request, code)
         if code == HTTPStatus.NOT_FOUND:
             return self._trouble(code, "Not found", "There is no such page.")
         if code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -180,25 +196,37 @@ class _Site:
             return self._trouble(code, "Read only", text)
         return self._trouble(code, HTTPStatus(code).phrase, "The request was refused.")
 
-    def asked_wrongly(self, _: Request, error: Exception) -> Response:
+    def asked_wrongly(self, request: Request, error: Exception) -> Response:
+        note_refused(self._audit, request, 400)
         return self._trouble(400, "Not understood", f"{error}.")
 
-    def not_found(self, _: Request, error: Exception) -> Response:
+    def not_found(self, request: Request, error: Exception) -> Response:
+        note_refused(self._audit, request, 404)
         return self._trouble(404, "Not found", f"{error}. It may have been deleted.")
 
-    def unavailable(self, _: Request, error: Exception) -> Response:
+    def unavailable(self, request: Request, error: Exception) -> Response:
+        # Of a health check it is the answer.
+        if request.url.path != OPEN:
+            note_refused(self._audit, request, 503)
         response = self._trouble(503, "Not available", f"{error}.", every_s=_LIST_S)
         response.headers["retry-after"] = str(_LIST_S)
         return response
 
     def broken(self, request: Request, error: Exception) -> Response:
         # Starlette raises it again afterwards: the server's log has the traceback.
-        _log.error("%s: %s", request.url.path, type(error).__name__)
+        _log.error("%s: %s", _named(request), type(error).__name__)
+        note_refused(self._audit, request, 500)
         text = "A defect of the page; its log tells more."
         response = self._trouble(500, "Something broke", text)
         # This answer goes past the middleware.
         response.headers.update(_HEADERS)
         return response
+
+
+def _named(request: Request) -> str:
+    """Names a request in the log: by its path, unless that may be any text."""
+    ids = list(map(known_id, request.path_params.values()))
+    return request.url.path if ids and all(ids) else METHOD
 
 
 def _ran_s(job: JobInfo, now: Any) -> float | None:
@@ -250,9 +278,10 @@ class _Hosts:
     address instead of a name is nobody else's.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Sequence[str], audit: Audit) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope.get("headers", ()))
@@ -260,6 +289,7 @@ class _Hosts:
         if scope["type"] != "http" or "*" in self._hosts or self._is_own(host):
             await self._app(scope, receive, send)
             return
+        note_refused(self._audit, Request(scope), 400, field="host")
         text = f"This page does not answer as {host!r}: see page.hosts in settings.toml.\n"
         await PlainTextResponse(text, 400)(scope, receive, send)
 

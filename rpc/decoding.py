@@ -6,99 +6,67 @@ gRPC alone would answer INTERNAL, "Exception deserializing request!".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from inspect import iscoroutinefunction
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-import grpc
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from qdispatch.errors import InvalidJobError
-from rpc.errors import abort, abort_async
+from qdispatch.errors import InvalidJobError, TooLargeError
+from rpc.parts import Parts
 
 # Protobuf's wire type of strings, bytes and messages.
 _LENGTH_DELIMITED = 2
 
+#: What a part of a message takes as an object, in bytes, as estimated.
+PART_BYTES: Final = 128
 
-class Decoding:
-    """Stands for a server where a service is added to it.
 
-    Its methods decode requests within the call, where a failure can be explained.
-    An interceptor could do so too, and would take longer than many a call.
+class Form:
+    """What the requests of one method are like.
 
     Args:
-        server: What serves them.
+        decode: Makes one of bytes, as generated code has it.
+        most: What one may take, in bytes; None for as much as any message.
     """
 
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self._server = server
+    def __init__(self, decode: Any, most: int | None) -> None:
+        self._decode: Callable[[bytes], Message] = decode
+        self._descriptor: Descriptor = decode.__self__.DESCRIPTOR
+        self._parts = Parts(self._descriptor)
+        self._most = most
 
-    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Leaves out what generated code adds besides, which does not decode so."""
+    def check_size(self, size: int) -> None:
+        """Refuses what is too large.
 
-    def add_registered_method_handlers(
-        self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
-    ) -> None:
-        """Adds the methods of a service."""
-        self._server.add_registered_method_handlers(
-            service,
-            {name: _wrapped(each, f"/{service}/{name}") for name, each in handlers.items()},
-        )
+        Raises:
+            TooLargeError: It is.
+        """
+        if self._most is not None and size > self._most:
+            raise TooLargeError(
+                f"the request takes {size} bytes; this call takes at most {self._most}"
+            )
 
+    def weigh(self, data: bytes) -> int:
+        """What a request takes once it is decoded, in bytes, as estimated.
 
-def _wrapped(handler: Any, method: str) -> Any:
-    # Types know no handler without one; methods of generated code have it.
-    decode: Any = handler.request_deserializer
-    serializer = handler.response_serializer
-    if handler.unary_stream is not None:
-        stream = _decoded_stream(handler.unary_stream, decode, method)
-        return grpc.unary_stream_rpc_method_handler(stream, response_serializer=serializer)
-    inner = handler.unary_unary
-    decoded = _decoded_async if iscoroutinefunction(inner) else _decoded_call
-    call = decoded(inner, decode, method)
-    return grpc.unary_unary_rpc_method_handler(call, response_serializer=serializer)
+        Raises:
+            RequestError: It has more of something than is allowed.
+        """
+        return len(data) + PART_BYTES * self._parts.count(data)
 
+    def decode(self, data: bytes) -> Message:
+        """The request.
 
-def _decoded_call(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
-    def call(data: bytes, context: grpc.ServicerContext) -> Any:
+        Raises:
+            InvalidJobError: It is none; it says why.
+        """
         try:
-            request = decode(data)
+            return self._decode(data)
         except DecodeError as error:
-            abort(context, explain(data, _request_type(decode), error), method)
-        return inner(request, context)
-
-    return call
-
-
-def _decoded_async(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
-    async def call(data: bytes, context: Any) -> Any:
-        try:
-            request = decode(data)
-        except DecodeError as error:
-            await abort_async(context, explain(data, _request_type(decode), error), method)
-        return await inner(request, context)
-
-    return call
-
-
-def _decoded_stream(inner: Callable[..., Any], decode: Any, method: str) -> Callable[..., Any]:
-    async def stream(data: bytes, context: Any) -> AsyncIterator[Any]:
-        try:
-            request = decode(data)
-        except DecodeError as error:
-            await abort_async(context, explain(data, _request_type(decode), error), method)
-        async for response in inner(request, context):
-            yield response
-
-    return stream
-
-
-def _request_type(decode: Any) -> Descriptor:
-    descriptor: Descriptor = decode.__self__.DESCRIPTOR
-    return descriptor
+            raise explain(data, self._descriptor, error) from error
 
 
 def explain(data: bytes, descriptor: Descriptor, error: Exception) -> InvalidJobError:

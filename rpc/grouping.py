@@ -20,6 +20,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -45,11 +46,12 @@ HALF: Final = MOST // 2
 LARGE_BYTES: Final = 2**18
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class _Waiting(Generic[Q, A]):
     question: Q
     size: int
     answer: asyncio.Future[A]
+    begun: bool = False
 
 
 class Grouping(Generic[Q, A]):
@@ -61,6 +63,8 @@ class Grouping(Generic[Q, A]):
         threads: Where.
         at_once: How many groups are under way at the same time, at the most.
         rest_s: How long the next group rests, in seconds, by how long the last one took.
+        ends: Whether who asks hears what has become of it, once its group is under way,
+            even if they are canceled meanwhile.
     """
 
     def __init__(
@@ -70,12 +74,14 @@ class Grouping(Generic[Q, A]):
         *,
         at_once: int,
         rest_s: Callable[[float], float] = lambda took_s: min(took_s, REST_S),
+        ends: bool = False,
     ) -> None:
         self._answering = answering
         self._threads = threads
         self._at_once = at_once
         self._under_way: list[Sequence[_Waiting[Q, A]]] = []
         self._rest_s = rest_s
+        self._ends = ends
         self._waiting: deque[_Waiting[Q, A]] = deque()
         self._begins = False
         self._rest: asyncio.TimerHandle | None = None
@@ -101,7 +107,24 @@ class Grouping(Generic[Q, A]):
             # Not at once: others may have come in the same round of the loop.
             self._begins = True
             loop.call_soon(self._begin, loop)
-        return await waiting.answer
+        try:
+            while True:
+                try:
+                    # Whoever is canceled leaves the answer as it is: it may be here in
+                    # the same round of the loop, and comes once.
+                    return await asyncio.shield(waiting.answer)
+                except asyncio.CancelledError:
+                    if not waiting.begun:
+                        # Who comes and goes must not leave questions behind that pile up.
+                        with suppress(ValueError):
+                            self._waiting.remove(waiting)
+                    if not (self._ends and waiting.begun):
+                        waiting.answer.cancel()
+                        raise
+        finally:
+            # An error has this frame, which would keep it: and the question, which may
+            # be large, with it.
+            del waiting
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begins = False
@@ -142,6 +165,7 @@ class Grouping(Generic[Q, A]):
             waiting = self._waiting.popleft()
             # Its caller may have given up.
             if not waiting.answer.done():
+                waiting.begun = True
                 group.append(waiting)
         return group
 

@@ -12,8 +12,9 @@ from qdispatch.v1 import qdispatch_pb2 as pb
 
 M = TypeVar("M", bound=Message)
 
-#: What one message carries, in bytes, unless it may carry less.
-PIECE_BYTES: Final = 2**20
+#: What one message carries, in bytes, unless it may carry less. Of each stream that
+#: nobody reads from, one waits in the server.
+PIECE_BYTES: Final = 2**16
 
 # Of ResultSet.results: field 1, length-delimited.
 _KEY: Final = b"\x0a"

@@ -16,24 +16,30 @@ from threading import Thread
 from typing import Any, Final, TypeVar
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from app.service import JobService
 from app.settings import ServerSettings, SettingsError
 from app.watching import Watchers
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
-from rpc.decoding import Decoding
+from rpc.edge import OPEN, Edge, Gate
+from rpc.health import Health
+from rpc.limits import options
+from rpc.load import Load
 from rpc.servicer import QDispatchServicer
+from rpc.shelf import Shelf, ToSend
+from rpc.unknown import NoSuchMethod
 
 _log = logging.getLogger(__name__)
+
+# Logs what goes wrong between a method and the wire.
+_GRPC: Final = "grpc._cython.cygrpc"
 
 T = TypeVar("T")
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["QDispatch"].full_name
-
-_NAMES: Final = ("", SERVICE)
 
 
 class Server:
@@ -43,6 +49,8 @@ class Server:
         service: The core.
         watchers: Those who watch jobs.
         settings: Where to listen, and limits.
+        gate: Says who calls.
+        credentials: What connections are encrypted with; None for plain ones.
 
     Attributes:
         port: The port it is bound to; useful if 0 was asked for.
@@ -51,17 +59,27 @@ class Server:
         SettingsError: The address cannot be bound to.
     """
 
-    def __init__(self, service: JobService, watchers: Watchers, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        service: JobService,
+        watchers: Watchers,
+        settings: ServerSettings,
+        *,
+        gate: Gate = OPEN,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_note)
+        logging.getLogger(_GRPC).addFilter(_is_news)
         self._thread = Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
         self._calls = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._watchers = watchers
         self._server: grpc.aio.Server | None = None
+        self._edge: Edge | None = None
         try:
-            self.port = self._run(self._bind(service, settings))
+            self.port = self._run(self._bind(service, settings, gate, credentials))
         except BaseException:
             self._end()
             raise
@@ -81,33 +99,56 @@ class Server:
         self._run(self._stop(grace_s))
         self._end()
 
-    async def _bind(self, service: JobService, settings: ServerSettings) -> int:
+    async def _bind(
+        self,
+        service: JobService,
+        settings: ServerSettings,
+        gate: Gate,
+        credentials: grpc.ServerCredentials | None,
+    ) -> int:
         server = self._server = grpc.aio.server(
             migration_thread_pool=self._calls,
-            options=(
-                ("grpc.max_receive_message_length", int(settings.max_message_bytes)),
-                ("grpc.max_send_message_length", int(settings.max_message_bytes)),
-                # Two servers on one port would share its calls unnoticed.
-                ("grpc.so_reuseport", 0),
-                # Clients ask for signs of life while a call is under way.
-                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-                # A client that is gone in silence is not told things for ever.
-                ("grpc.keepalive_time_ms", 30_000),
-                ("grpc.keepalive_timeout_ms", 10_000),
-            ),
+            options=options(settings),
         )
+        tells_apart = gate is not OPEN
+        to_send = ToSend(settings.max_bytes_to_send, tells_apart=tells_apart)
         servicer = QDispatchServicer(
             service,
             self._watchers,
             calls=self._calls,
             max_result_bytes=settings.max_result_bytes,
+            shelf=Shelf(self._calls, to_send),
         )
-        pb_grpc.add_QDispatchServicer_to_server(servicer, Decoding(server))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        edge = self._edge = Edge(
+            server,
+            gate=gate,
+            load=Load(
+                service.quotas,
+                max_calls=settings.max_calls,
+                max_bytes=settings.max_bytes_under_way,
+                max_message_bytes=settings.max_message_bytes,
+                tells_apart=tells_apart,
+            ),
+            to_send=to_send,
+            threads=self._calls,
+            call_s=settings.call_s,
+            stream_s=settings.stream_s,
+        )
+        pb_grpc.add_QDispatchServicer_to_server(servicer, edge)
+        names = [SERVICE]
+        if settings.health:
+            names.append(health.SERVICE_NAME)
+            # Without the gate: supervisors have no token.
+            self._health.add_to(server)
+        if settings.reflection:
+            names.append(reflection.SERVICE_NAME)
+            reflected = reflection.aio.ReflectionServicer(names)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, edge)
+        server.add_generic_rpc_handlers((NoSuchMethod(gate, call_s=settings.call_s),))
         try:
-            return server.add_insecure_port(settings.address)
+            if credentials is None:
+                return server.add_insecure_port(settings.address)
+            return server.add_secure_port(settings.address, credentials)
         except RuntimeError as error:
             raise SettingsError(
                 f"cannot listen on {settings.address} (server.address): is another server running?"
@@ -115,17 +156,18 @@ class Server:
 
     def announce_stop(self) -> None:
         """Tells health checks that it takes no more calls."""
-        self._run(self._health.enter_graceful_shutdown())
+        self._run(self._health.stop())
 
     async def _start(self) -> None:
         if self._server is not None:
             await self._server.start()
-        for name in _NAMES:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._health.serve()
 
     async def _stop(self, grace_s: float) -> None:
         if self._server is not None:
             await self._server.stop(grace_s)
+        if self._edge is not None:
+            await self._edge.close()
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
@@ -138,6 +180,14 @@ class Server:
         self._thread.join()
         self._loop.close()
         self._calls.shutdown(wait=False)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leaves out that a caller was gone before the answer: grpc tells it as an error.
+
+    Whoever does so on purpose could fill the log, with a traceback for each call.
+    """
+    return not record.getMessage().startswith("ExecuteBatchError raised in core")
 
 
 def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import socket
+import stat
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -22,6 +24,8 @@ from app.jobs import EncodedResult, Failed, Finished
 from qdispatch.codec import encode_spec
 from qdispatch.errors import QDispatchError
 from qdispatch.model import ErrorKind, JobSpec
+from tasks.answers import NONSENSE, AnswerError, check_answer, check_points, size_of
+from tasks.cpu import CpuTime
 from tasks.memory import KernelKills, resident_bytes
 from tasks.pipe import MESSAGE_BYTES, SPAWN
 
@@ -30,6 +34,10 @@ _START_S: Final = 120.0
 _RETRY_S: Final = 0.05
 # How often who waits for an engine is asked whether to go on, in seconds.
 _ASK_S: Final = 1.0
+# How long an engine may pause while it answers, in seconds.
+_ANSWER_S: Final = 30
+# The most that an answer says, besides results in shared memory, in bytes.
+_MOST_BYTES: Final = 2**26
 # How long the fork server may take to tell of an engine's end, in seconds.
 _REAP_S: Final = 5.0
 # How long a killed engine may take to give its memory back, in seconds.
@@ -98,6 +106,8 @@ class Exited:
     """Whether the kernel killed it for want of memory, or it was close to its limit."""
     peak_bytes: int = field(default=0, compare=False)
     """The most resident memory that it was seen with."""
+    cpu_s: float = field(default=0.0, compare=False)
+    """Processor time that its job took."""
 
     def __str__(self) -> str:
         if self.signal:
@@ -162,6 +172,7 @@ class Engine:
         self._before_bytes = 0
         self._peak_bytes = 0
         self._kernel_kills = KernelKills()
+        self._cpu = CpuTime()
 
     def start(self, patience: Patience = lambda: True) -> None:
         """Makes sure that there is an engine, and waits until it is warm.
@@ -199,6 +210,7 @@ class Engine:
                 raise EngineError("engines die before they are given a job") from error
         self._before_bytes = self._peak_bytes = resident_bytes(self._pid)
         self._kernel_kills.note()
+        self._cpu.begin(self._pid)
 
     def wait(self, timeout_s: float) -> Event:
         """Waits for the outcome of the job that was given, or for something else."""
@@ -211,6 +223,8 @@ class Engine:
             over = self._over_memory() if goes_on else None
             if over is not None:
                 return over
+            if isinstance(event, Finished | Failed):
+                self._cpu.end()
             if event is not Signal.TIMEOUT or time.monotonic() >= until:
                 return event
 
@@ -223,8 +237,12 @@ class Engine:
             # Before its end: what it sent is an answer, even if it died then.
             try:
                 return _read_answer(self._pipe, self.fingerprint)
+            except BlockingIOError:
+                return self._give_up("it does not end its answer")
             except (EOFError, OSError):
                 return self._read_exit()
+            except AnswerError as error:
+                return self._give_up(str(error))
         if self._wake in ready:
             with suppress(BlockingIOError):
                 os.read(self._wake, MESSAGE_BYTES)
@@ -232,6 +250,8 @@ class Engine:
         return self._read_exit() if ready else Signal.TIMEOUT
 
     def _over_memory(self) -> OverMemory | None:
+        # By the time that somebody asks, the process may be gone.
+        self._cpu.so_far()
         now_bytes = resident_bytes(self._pid)
         self._peak_bytes = max(self._peak_bytes, now_bytes)
         taken = now_bytes - self._before_bytes
@@ -240,6 +260,17 @@ class Engine:
         return OverMemory(
             taken_bytes=taken, limit_bytes=int(self._memory_limit_bytes), peak_bytes=now_bytes
         )
+
+    def cpu_s(self) -> float:
+        """Processor time that its job has taken so far, in seconds; 0 if it has none."""
+        return self._cpu.so_far()
+
+    def _give_up(self, why: str) -> Exited:
+        """Ends an engine that says what no engine of ours does."""
+        _log.error("engine %d is killed: %s", self._pid, why)
+        peak_bytes = self._peak_bytes
+        self.kill()
+        return Exited(signal=signal.SIGKILL, code=0, peak_bytes=peak_bytes)
 
     def kill(self) -> None:
         """Kills the engine, whatever it does, and waits until it and its memory are gone."""
@@ -295,11 +326,14 @@ class Engine:
                 raise EngineError("the fork server went away") from error
             undo.pop_all()
         self.fingerprint = told["fingerprint"]
+        # An engine that begins an answer and does not end it is not waited for.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _ANSWER_S, 0))
         self._data = Connection(ours.detach())
 
     def _read_exit(self) -> Exited:
         """Reads the message that the engine has exited, and forgets it."""
         peak_bytes, pid = self._peak_bytes, self._pid
+        cpu_s = self._cpu.so_far()
         known: dict[str, Any] = {"signal": signal.SIGKILL, "code": 0, "with_all": True}
         if self._control is not None:
             try:
@@ -311,10 +345,11 @@ class Engine:
                 self._disconnect()
             else:
                 known = {"signal": told["signal"], "code": told["code"]}
+                cpu_s = self._cpu.of_all(told["cpu_s"])
         self._forget()
         by_kernel = known["signal"] == signal.SIGKILL and self._kernel_kills.since_noted()
         near = peak_bytes - self._before_bytes > _NEAR * self._memory_limit_bytes
-        return Exited(**known, out_of_memory=by_kernel or near, peak_bytes=peak_bytes)
+        return Exited(**known, out_of_memory=by_kernel or near, peak_bytes=peak_bytes, cpu_s=cpu_s)
 
     def _heard(
         self, control: socket.socket, word: str, waiting: _Waiting, *, pid: int | None = None
@@ -337,6 +372,7 @@ class Engine:
                 return told
 
     def _forget(self) -> None:
+        self._cpu.end()
         if self._data is not None:
             self._data.close()
             self._data = None
@@ -351,12 +387,25 @@ class Engine:
 
 
 def _read_answer(pipe: Connection, fingerprint: str) -> Finished | Failed | Progress:
-    header: dict[str, Any] = json.loads(pipe.recv_bytes())
+    try:
+        answer = _any_answer(pipe, fingerprint)
+        if isinstance(answer, Progress):
+            check_points(answer.points_done)
+        else:
+            check_answer(answer)
+    except NONSENSE as error:
+        raise AnswerError(f"the engine's answer is none: {type(error).__name__}") from error
+    return answer
+
+
+def _any_answer(pipe: Connection, fingerprint: str) -> Finished | Failed | Progress:
+    header: dict[str, Any] = json.loads(pipe.recv_bytes(_MOST_BYTES))
     if "progress" in header:
         return Progress(points_done=header["progress"])
     known = {
         "simulator_version": header["simulator_version"],
         "peak_memory_bytes": header["peak_memory_bytes"],
+        "cpu_s": header["cpu_s"],
     }
     if "kind" in header:
         return Failed(
@@ -385,9 +434,12 @@ def _results(known: dict[str, Any], payload: bytes) -> Iterator[EncodedResult]:
 
 
 def _read_payload(pipe: Connection, header: dict[str, Any]) -> bytes:
+    size = size_of(header["results"]["sizes"])
     if not header["shared"]:
-        return pipe.recv_bytes()
+        return pipe.recv_bytes(_MOST_BYTES)
     memory = recv_handle(pipe)
     with os.fdopen(memory, "rb") as file:
+        if not stat.S_ISREG(os.fstat(memory).st_mode):
+            raise AnswerError("the engine's answer has something else for its results")
         file.seek(0)
-        return file.read()
+        return file.read(size)

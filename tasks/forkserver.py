@@ -4,11 +4,13 @@ It never simulates, so that a fork of it is always safe; it starts no thread;
 it knows no broker, database or secret: its environment is cleared of them.
 Each slot holds one connection to it and has at most one engine; an engine dies
 with its slot's connection, and all die with the worker's main process, whose
-end of the standard input it watches.
+end of the standard input it watches. A program may have made an engine its own:
+what comes from one, or is no request, ends the connection that it came by, and
+nothing else.
 
     slot -> fork server   "spawn", with one end of a socket pair
     fork server -> slot   {"spawned": PID, "fingerprint": TEXT};
-                          {"exited": PID, "signal": N, "code": N}
+                          {"exited": PID, "signal": N, "code": N, "cpu_s": SECONDS}
 """
 
 from __future__ import annotations
@@ -21,21 +23,28 @@ import selectors
 import shutil
 import signal
 import socket
+import struct
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from app.lifeline import die_with_parent
+from app.logs import set_up_logging
 from tasks import simulators
+from tasks.cage import Cage, close_files
 from tasks.fingerprint import fingerprint
 from tasks.parse import warm_up as warm_up_parser
 from tasks.pipe import MESSAGE_BYTES, SPAWN, Limits
-from tasks.simulate import serve
+from tasks.simulate import Answers, serve_with
 from tasks.simulators import Simulator
 
 _log = logging.getLogger(__name__)
+
+# struct ucred, see unix(7): process, user, group.
+_PEER: Final = struct.Struct("iII")
 
 
 @dataclass
@@ -53,13 +62,24 @@ class ForkServer:
         listener: A bound Unix socket (SOCK_SEQPACKET).
         simulator: The target's, with its SDK imported.
         limits: Of one simulation.
+        folder: Where engines have their private folders.
+        session: The session of the worker, whose processes are served.
     """
 
-    def __init__(self, listener: socket.socket, simulator: Simulator, limits: Limits) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        simulator: Simulator,
+        limits: Limits,
+        folder: Path,
+        session: int,
+    ) -> None:
         self._listener = listener
+        self._session = session
         self._simulator = simulator
         self._limits = limits
         self._fingerprint = fingerprint(simulator, limits)
+        self._cage = Cage(limits, folder)
         self._selector = selectors.DefaultSelector()
         self._slots: dict[int, _Slot] = {}
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -80,25 +100,49 @@ class ForkServer:
                     os.read(self._wake_read, MESSAGE_BYTES)
                     self._reap()
                 elif key.fd == self._listener.fileno():
-                    control, _ = self._listener.accept()
-                    self._slots[control.fileno()] = _Slot(control)
-                    self._selector.register(control, selectors.EVENT_READ)
+                    self._accept()
                 elif key.fd in self._slots:
                     self._hear(self._slots[key.fd])
 
+    def _accept(self) -> None:
+        control, _ = self._listener.accept()
+        peer = _peer(control)
+        if not self._serves(peer):
+            _log.error("process %d is none of this worker's: it is not served", peer)
+            control.close()
+            return
+        self._slots[control.fileno()] = _Slot(control)
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def _serves(self, peer: int) -> bool:
+        # Each engine has a session of its own, and nobody can enter another's.
+        try:
+            return os.getsid(peer) == self._session
+        except OSError:  # it has ended
+            return False
+
     def _hear(self, slot: _Slot) -> None:
         try:
-            message, fds, _, _ = socket.recv_fds(slot.control, MESSAGE_BYTES, 1)
+            message, fds, flags, _ = socket.recv_fds(slot.control, MESSAGE_BYTES, 1)
         except ConnectionError:
-            message, fds = b"", []
-        if message == SPAWN:
+            message, fds, flags = b"", [], 0
+        cut_short = flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
+        if message == SPAWN and len(fds) == 1 and not cut_short:
             self._spawn(slot, fds[0])
-        else:
-            self._drop(slot)
+            return
+        for each in fds:
+            os.close(each)
+        if message or fds:
+            _log.error("a connection is closed: what came by it is no request")
+        self._drop(slot)
 
     def _spawn(self, slot: _Slot, data: int) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # An engine writes to the same pipe, and could have made it one that is full.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        # Its slot has given the one before up.
+        _kill(slot.engine)
         fork_server = os.getpid()
         try:
             pid = os.fork()
@@ -118,17 +162,17 @@ class ForkServer:
         code = 1
         try:
             die_with_parent(fork_server)
+            os.setsid()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # Should the machine run out of memory, engines go first.
             Path("/proc/self/oom_score_adj").write_text("1000")
-            self._selector.close()
-            self._listener.close()
-            for slot in self._slots.values():
-                slot.control.close()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
-            serve(Connection(data), self._simulator, self._limits)
+            # The fork server's, other slots', and whatever an SDK has opened.
+            close_files(but=data)
+            # What it keeps open of /proc, it opens before it is shut in.
+            answers = Answers(self._simulator, self._limits, self._cage.begin)
+            self._cage.enter(data)
+            serve_with(Connection(data), answers)
             code = 0
         except (BrokenPipeError, ConnectionResetError):  # the slot is gone
             code = 0
@@ -142,22 +186,28 @@ class ForkServer:
     def _reap(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if ended is None:
                 return
+            # What it may have started, while the number of the group is still its own.
+            with suppress(ProcessLookupError):
+                os.killpg(ended.si_pid, signal.SIGKILL)
+            pid, status, used = os.wait4(ended.si_pid, 0)
+            self._cage.remove(pid)
             for slot in self._slots.values():
                 if slot.engine == pid:
                     slot.engine = None
-                    exited: dict[str, int | str] = {
+                    exited: dict[str, float | str] = {
                         "exited": pid,
                         "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
                         "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
+                        "cpu_s": used.ru_utime + used.ru_stime,
                     }
                     self._tell(slot, exited)
 
-    def _tell(self, slot: _Slot, message: dict[str, int | str]) -> None:
+    def _tell(self, slot: _Slot, message: dict[str, float | str]) -> None:
         try:
             slot.control.send(json.dumps(message).encode())
         except (BrokenPipeError, ConnectionResetError):
@@ -175,6 +225,13 @@ class ForkServer:
             _kill(slot.engine)
 
 
+def _peer(control: socket.socket) -> int:
+    """The process that has made a connection."""
+    found = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    pid: int = _PEER.unpack(found)[0]
+    return pid
+
+
 def _kill(engine: int | None) -> None:
     # It is reaped by this process only, so the number is still its own.
     if engine is not None:
@@ -182,12 +239,14 @@ def _kill(engine: int | None) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the fork server: SOCKET SIMULATOR LIMITS-AS-JSON."""
-    address, name, limits = arguments
-    logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr)
+    """Runs the fork server: SOCKET SIMULATOR LIMITS-AS-JSON LOGGING-AS-JSON."""
+    address, name, limits, log = arguments
+    # What an SDK's exception says may quote a program: its kind and place must do.
+    set_up_logging(**json.loads(log), texts=False)
     # A Ctrl-C at the terminal is for the worker, which then ends this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    session = os.getsid(os.getppid())
     # Slots may connect while the SDK is still being imported; they wait.
     listener.bind(address)
     listener.listen(64)
@@ -204,9 +263,16 @@ def main(arguments: list[str]) -> int:
     gc.collect()
     gc.freeze()
     gc.enable()
-    ForkServer(listener, simulator, Limits(**json.loads(limits))).run()
+    folder = Path(address).resolve().parent
+    try:
+        server = ForkServer(listener, simulator, Limits(**json.loads(limits)), folder, session)
+    except LookupError as error:
+        _log.critical("engines cannot be caged: %s", error)
+        return 1
+    server.run()
     # The worker is gone, maybe by a SIGKILL: nobody else removes its folder.
-    shutil.rmtree(Path(address).parent, ignore_errors=True)
+    with suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

@@ -28,6 +28,14 @@ from tasks.simulators import SimulationError
 #: unrolled. A neutral gate takes about 200 bytes, so this is about 400 MB.
 MAX_OPERATIONS: Final = 2_000_000
 
+#: What the definitions of a program's gates may come to on the way, each counted once
+#: for each set of parameters that it is used with. Twice the above, since of gates
+#: that double, the largest is as large as all others.
+MAX_EXPANDED: Final = 2 * MAX_OPERATIONS
+
+#: Classical bits that a program may declare; each outcome is a string this long.
+MAX_CLBITS: Final = 65_536
+
 #: The longest message that a parser's complaint is cut to, in characters.
 MAX_MESSAGE: Final = 500
 
@@ -54,12 +62,27 @@ def invalid(message: str) -> SimulationError:
 
 def unsupported(message: str) -> SimulationError:
     """A valid construct that no target runs."""
-    return SimulationError(ErrorKind.UNSUPPORTED, message)
+    return SimulationError(ErrorKind.UNSUPPORTED, message[:MAX_MESSAGE])
 
 
 def too_many_operations() -> SimulationError:
     """An error of a program that grows beyond `MAX_OPERATIONS`."""
     return unsupported(f"the program has more than {MAX_OPERATIONS:,} operations")
+
+
+def too_many_bits(number: int) -> SimulationError:
+    """An error of a program that declares more than `MAX_CLBITS`."""
+    return unsupported(
+        f"the program declares {number} classical bits; at most {MAX_CLBITS} are kept"
+    )
+
+
+def too_large_gates(where: str = "") -> SimulationError:
+    """An error of gates whose definitions grow beyond `MAX_EXPANDED`."""
+    return unsupported(
+        f"{where}the definitions of the program's gates come to more than"
+        f" {MAX_EXPANDED:,} operations"
+    )
 
 
 def needs_number(what: str, formula: Formula) -> SimulationError:
@@ -111,6 +134,7 @@ class Expander:
         self._number = number
         self._expansions: dict[object, Expansion] = {}
         self._sizes: dict[object, int] = {}
+        self._expanded = 0
 
     def expand(self, gate: Any) -> Expansion:
         """The expansion of a gate without a neutral form.
@@ -153,6 +177,9 @@ class Expander:
         phase = self._number(definition.global_phase)
         for each in definition.data:
             phase += self.lower(each, tuple(index[bit] for bit in each.qubits), gates)
+        self._expanded += len(gates)
+        if self._expanded > MAX_EXPANDED:
+            raise too_large_gates()
         return Expansion(tuple(gates), phase)
 
     def lower(self, instruction: Any, qubits: tuple[int, ...], into: list[Gate]) -> Param:
@@ -221,6 +248,7 @@ class _CircuitLowering:
         self._clbits = {bit: place for place, bit in enumerate(source.clbits)}
         self._expander = Expander()
         self._phase: Param = float(source.global_phase)
+        self._in_branches = 0
 
     def lower(self) -> Circuit:
         ops = self._block(self._source.data, self._qubits, self._clbits)
@@ -246,8 +274,8 @@ class _CircuitLowering:
             else:
                 # The phase of a gate in a branch is global as well: branches do not interfere.
                 self._phase += lower(instruction, where, ops)
-                if len(ops) > MAX_OPERATIONS:
-                    raise too_many_operations()
+            if len(ops) + self._in_branches > MAX_OPERATIONS:
+                raise too_many_operations()
         return tuple(ops)
 
     def _branch(self, instruction: Any, where: tuple[int, ...], clbits: dict[Any, int]) -> Branch:
@@ -258,10 +286,9 @@ class _CircuitLowering:
         block = operation.blocks[0]
         inner_qubits = dict(zip(block.qubits, where, strict=True))
         outer = [clbits[bit] for bit in instruction.clbits]
-        return Branch(
-            condition,
-            self._block(block.data, inner_qubits, dict(zip(block.clbits, outer, strict=True))),
-        )
+        then = self._block(block.data, inner_qubits, dict(zip(block.clbits, outer, strict=True)))
+        self._in_branches += len(then)
+        return Branch(condition, then)
 
 
 def _bits(register_or_bit: Any) -> list[Any]:

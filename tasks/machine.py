@@ -10,6 +10,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from app.folders import make_private
 from app.settings import SettingsError
 
 
@@ -28,7 +29,8 @@ def reserve(folder: Path, *, wanted: int, most: int, worker: str) -> list[int]:
     Raises:
         SettingsError: There are not enough free places.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder.parent)
+    folder.mkdir(exist_ok=True)
     held: list[int] = []
     holders: list[str] = []
     for place in range(most):

@@ -12,12 +12,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, Timer
-from typing import Final
+from typing import IO, Final
 from uuid import UUID
 
 from app.ids import known_id
@@ -45,6 +45,9 @@ _RETRY_S: Final = 1.0
 
 # How its folder for sockets is called, before its process' number.
 _FOLDER: Final = "qdispatch-worker-"
+
+# What is passed on of its log at a time, in bytes.
+_LOG_BYTES: Final = 2**16
 
 # How long the end of a worker waits for its threads, in seconds.
 _CLOSE_S: Final = 3.0
@@ -82,15 +85,18 @@ class MainProcess:
             "OPENBLAS_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
         }
+        settings = self.plan.settings
         limits = Limits(
             threads=self._target.threads,
             max_qubits=self._target.max_qubits,
             memory_limit_bytes=self._target.memory_limit,
-            max_result_bytes=self.plan.settings.jobs.max_result_bytes,
+            max_result_bytes=settings.jobs.max_result_bytes,
+            paths=tuple(map(str, self._target.paths)),
+            calls=self._target.calls,
         )
         self.plan.fork_server.unlink(missing_ok=True)
         self._started_at = time.monotonic()
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
@@ -98,14 +104,20 @@ class MainProcess:
                 str(self.plan.fork_server),
                 self._target.simulator,
                 json.dumps(asdict(limits)),
+                json.dumps({"form": settings.log_format, "times": settings.log_times}),
             ],
             # Its end of this pipe closes when this process dies, however.
             stdin=subprocess.PIPE,
+            # An engine is to hold no file and no terminal of this process.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             # Signals to the worker's process group are not for it.
             start_new_session=True,
             env=environment,
             cwd=Path(__file__).resolve().parent.parent,
         )
+        Thread(target=_pass_on, args=(process.stdout,), name="engines' log", daemon=True).start()
+        return process
 
     def _watch(self) -> None:
         while True:
@@ -187,6 +199,16 @@ class MainProcess:
                 work.leave(self.plan.worker)
         except QDispatchError as error:
             _log.warning("cannot report the end: %s", error)
+
+
+def _pass_on(log: IO[bytes]) -> None:
+    """Writes what a fork server and its engines log into this process' log."""
+    with log:
+        while text := os.read(log.fileno(), _LOG_BYTES):
+            # Not by a file of Python's: a fork in mid-write would keep its lock for ever.
+            with suppress(OSError):
+                while text:
+                    text = text[os.write(2, text) :]
 
 
 def make_folder() -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from tasks.budget import Budget
 from tasks.circuit import (
     Branch,
     Circuit,
@@ -25,7 +26,16 @@ from tasks.circuit import (
     Store,
 )
 from tasks.formula import Formula, Input, Param, total
-from tasks.lowering import MAX_OPERATIONS, Expansion, checked, needs_number, neutral, unsupported
+from tasks.lowering import (
+    MAX_CLBITS,
+    MAX_OPERATIONS,
+    Expansion,
+    checked,
+    needs_number,
+    neutral,
+    too_many_bits,
+    unsupported,
+)
 from tasks.openqasm3_gates import Definition, Library, Modifiers
 from tasks.openqasm3_tree import IDLE, UNSUPPORTED, tree
 from tasks.openqasm3_values import (
@@ -43,6 +53,9 @@ from tasks.simulators import SimulationError
 
 #: Bits of an `int` or `uint` variable that says no size.
 _INT_BITS: Final = 32
+
+#: Bits of all variables that are not in the results.
+_MAX_HIDDEN_BITS: Final = 65_536
 
 
 def read(text: str, max_qubits: int) -> Circuit:
@@ -66,14 +79,14 @@ class Reader:
         self._max_qubits = max_qubits
         self._n_qubits = self._n_clbits = self._n_hidden = 0
         self._scopes: list[dict[str, Any]] = [{}]
-        self._values = Evaluator(self._lookup)
+        self._budget = Budget()
+        self._values = Evaluator(self._lookup, self._budget.select)
         self._library = Library(self._run_body)
         self._ops: list[Op] = []
         self._phase = 0.0
         self._open_phases: list[Formula] = []
         self._inputs: list[str] = []
         self._operands: dict[int, tuple[Any, Qubits]] = {}
-        self._steps = 0
         self._ended = False
 
     def read(self, statements: Sequence[Any]) -> Circuit:
@@ -88,10 +101,11 @@ class Reader:
         )
 
     def _block(self, statements: Sequence[Any]) -> None:
+        step = self._budget.step
         for statement in statements:
             if self._ended:
                 return
-            self._step(statement)
+            step(statement)
             name = type(statement).__name__
             if name in IDLE:
                 continue
@@ -105,11 +119,6 @@ class Reader:
                 if str(error).startswith("line "):
                     raise
                 raise SimulationError(error.kind, at(statement) + str(error)) from error
-
-    def _step(self, node: Any, times: int = 1) -> None:
-        self._steps += times
-        if self._steps > MAX_OPERATIONS:
-            raise unsupported(f"{at(node)}the program has more than {MAX_OPERATIONS:,} operations")
 
     @contextmanager
     def _scope(self, names: dict[str, Any] | None = None) -> Iterator[None]:
@@ -189,8 +198,14 @@ class Reader:
     def _new_bits(self, size: int, *, visible: bool) -> tuple[int, ...]:
         if visible:
             self._n_clbits += size
+            if self._n_clbits > MAX_CLBITS:
+                raise too_many_bits(self._n_clbits)
             return tuple(range(self._n_clbits - size, self._n_clbits))
         self._n_hidden += size
+        if self._n_hidden > _MAX_HIDDEN_BITS:
+            raise unsupported(
+                f"the variables of the program take more than {_MAX_HIDDEN_BITS} bits"
+            )
         return tuple(range(-self._n_hidden, size - self._n_hidden))
 
     def _constant_declaration(self, node: Any) -> None:
@@ -230,21 +245,21 @@ class Reader:
         name = node.name.name
         params = checked(name, [self._values.param(each) for each in node.arguments])
         modifiers = self._modifiers(node)
-        targets = list(self._broadcast(node))
-        self._step(node, len(targets))
+        operands, times = self._operands_of(node)
         if not modifiers and self._library.is_direct(name, len(params), len(node.qubits)):
-            for qubits in targets:
+            self._budget.add(node, times)
+            for qubits in _broadcast(node, operands, times):
                 gate = neutral(name, params, qubits)
                 if gate is not None:
                     self._ops.append(gate)
             return
         expansion = self._library.expansion(node, name, params, modifiers)
-        self._apply(node, expansion, targets)
+        self._apply(node, expansion, operands, times)
 
     def _quantum_phase(self, node: Any) -> None:
         angle = checked("gphase", [self._values.param(node.argument)])[0]
         expansion = self._library.phase(node, angle, self._modifiers(node))
-        self._apply(node, expansion, list(self._broadcast(node)))
+        self._apply(node, expansion, *self._operands_of(node))
 
     def _modifiers(self, node: Any) -> Modifiers:
         found = []
@@ -254,9 +269,11 @@ class Reader:
             found.append((name, value))
         return tuple(found)
 
-    def _apply(self, node: Any, expansion: Expansion, targets: Sequence[tuple[int, ...]]) -> None:
-        self._step(node, len(expansion.gates) * len(targets))
-        for qubits in targets:
+    def _apply(
+        self, node: Any, expansion: Expansion, operands: Sequence[Qubits], times: int
+    ) -> None:
+        self._budget.add(node, max(1, len(expansion.gates)) * times)
+        for qubits in _broadcast(node, operands, times):
             if isinstance(expansion.phase, Formula):
                 self._open_phases.append(expansion.phase)
             else:
@@ -276,25 +293,20 @@ class Reader:
         outer = self._ops, self._phase, self._open_phases, self._scopes
         self._ops, self._phase, self._open_phases, self._scopes = [], 0.0, [], [numbers, names]
         try:
-            self._block(definition.body)
+            with self._budget.body():
+                self._block(definition.body)
             gates = tuple(each for each in self._ops if isinstance(each, Gate))
             return Expansion(gates, total(self._phase, self._open_phases))
         finally:
             self._ops, self._phase, self._open_phases, self._scopes = outer
 
-    def _broadcast(self, node: Any) -> Iterator[tuple[int, ...]]:
+    def _operands_of(self, node: Any) -> tuple[list[Qubits], int]:
+        """The operands of a gate, and how often it is applied to them."""
         operands = [self._qubits(each) for each in node.qubits]
         sizes = {len(each.indices) for each in operands if each.is_register}
         if len(sizes) > 1:
             fail(node, "registers of different sizes cannot be combined")
-        times = sizes.pop() if sizes else 1
-        for place in range(times):
-            qubits = tuple(
-                each.indices[place] if each.is_register else each.indices[0] for each in operands
-            )
-            if len(set(qubits)) != len(qubits):
-                fail(node, "a gate acts twice on the same qubit")
-            yield qubits
+        return operands, sizes.pop() if sizes else 1
 
     def _qubits(self, node: Any) -> Qubits:
         # Nodes of operands are shared by all lines that write them alike, and at the top
@@ -325,10 +337,13 @@ class Reader:
             fail(node, "a measurement needs bits to go into")
         if len(qubits.indices) != len(bits.indices):
             fail(node, f"{len(qubits.indices)} qubits do not fit into {len(bits.indices)} bits")
+        self._budget.add(node, len(qubits.indices))
         self._ops.extend(map(Measure, qubits.indices, bits.indices))
 
     def _quantum_reset(self, node: Any) -> None:
-        self._ops.extend(map(Reset, self._qubits(node.qubits).indices))
+        qubits = self._qubits(node.qubits)
+        self._budget.add(node, len(qubits.indices))
+        self._ops.extend(map(Reset, qubits.indices))
 
     def _classical_assignment(self, node: Any) -> None:
         bits = self._values.value(node.lvalue)
@@ -362,6 +377,11 @@ class Reader:
         self._ops.append(Branch(self._values.expression(node.condition), then, otherwise))
 
     def _while_loop(self, node: Any) -> None:
+        value = self._values.value(node.while_condition)
+        if isinstance(value, int | float):
+            if value:
+                fail(node, "the condition of this loop is always true, so it never ends")
+            return
         condition = self._values.expression(node.while_condition)
         self._ops.append(Loop(condition, self._collect(node.block)))
 
@@ -369,7 +389,11 @@ class Reader:
         numbers = self._values.value(node.set_declaration)
         if not isinstance(numbers, range | list):
             raise unsupported(f"{at(node)}for over anything but whole numbers is not supported")
-        self._step(node, len(numbers))
+        # A range may be longer than what len() can say.
+        times = numbers[-1] - numbers[0] if isinstance(numbers, range) and numbers else 0
+        if abs(times) > MAX_OPERATIONS * abs(getattr(numbers, "step", 1)):
+            self._budget.step(node, abs(times))
+        self._budget.step(node, len(numbers))
         for number in numbers:
             with self._scope({node.identifier.name: number}):
                 self._block(node.block)
@@ -401,3 +425,14 @@ class Reader:
 
     def _end_statement(self, _node: Any) -> None:
         self._ended = True
+
+
+def _broadcast(node: Any, operands: Sequence[Qubits], times: int) -> Iterator[tuple[int, ...]]:
+    """The qubits of each application of a gate; registers are gone through together."""
+    for place in range(times):
+        qubits = tuple(
+            each.indices[place] if each.is_register else each.indices[0] for each in operands
+        )
+        if len(set(qubits)) != len(qubits):
+            fail(node, "a gate acts twice on the same qubit")
+        yield qubits

@@ -24,6 +24,9 @@ from tasks.symbols import Symbols, refused
 #: takes its matrix.
 _MAX_POWER_QUBITS: Final = 6
 
+#: The most controls of one gate, over all its modifiers.
+_MAX_CONTROLS: Final = 64
+
 #: Names in stdgates.inc, qelib1.inc and exporters that differ from Qiskit's.
 _OTHER_NAMES: Final = {
     "U": "u", "CX": "cx", "phase": "p", "cphase": "cp", "c3x": "mcx", "c3sqrtx": "c3sx",
@@ -150,17 +153,14 @@ class Library:
         gate: Any = None
         what = f"{at(node)}{' @ '.join([*(each for each, _ in modifiers), 'gphase'])}"
         with refused(what, iter([angle])):
-            for modifier, argument in reversed(modifiers):
-                if gate is not None:
-                    gate = modify(gate, modifier, argument)
-                elif modifier == "inv":
-                    angle = -angle
-                elif modifier == "pow":
-                    angle = argument * angle
-                else:
-                    gate = self._phase_gate(angle, on_zero=modifier == "negctrl")
-                    if argument > 1:
-                        gate = modify(gate, modifier, argument - 1)
+            for modifier, argument in reversed([each for each in modifiers if not _controls(each)]):
+                angle = -angle if modifier == "inv" else argument * angle
+            controls = [each for each in modifiers if _controls(each)]
+            if controls:
+                modifier, argument = controls.pop()
+                gate = self._phase_gate(angle, on_zero=modifier == "negctrl")
+                rest = [(modifier, argument - 1)] if argument != 1 else []
+                gate = modified(gate, (*controls, *rest))
             n_qubits = 0 if gate is None else gate.num_qubits
             if len(node.qubits) != n_qubits:
                 fail(node, f"gphase needs {n_qubits} qubits here, not {len(node.qubits)}")
@@ -197,8 +197,7 @@ class Library:
             gate = self.as_qiskit(name, len(definition.qubits), expansion)
         what = f"{at(node)}{' @ '.join([*(each for each, _ in modifiers), name])}"
         with refused(what, iter(params)):
-            for modifier, argument in reversed(modifiers):
-                gate = modify(gate, modifier, argument)
+            gate = modified(gate, modifiers)
             _check_arity(node, name, gate.num_qubits)
             return self.modified(gate)
 
@@ -252,24 +251,41 @@ def _alone(gate: Any) -> Any:
     return circuit.data[0]
 
 
-def modify(gate: Any, modifier: str, argument: float) -> Any:
-    """A Qiskit gate under one modifier.
+def modified(gate: Any, modifiers: Modifiers) -> Any:
+    """A Qiskit gate under modifiers.
 
-    Args:
-        gate: What is modified.
-        modifier: "inv", "pow", "ctrl" or "negctrl".
-        argument: The exponent of pow, or the number of controls.
+    Controls commute with inverses and powers, so they are added last, and all at
+    once: a control of a control of a control is much larger than the same in one.
     """
-    if modifier == "inv":
-        return gate.inverse()
-    if modifier == "pow":
-        return _power(gate, argument)
-    n_controls = int(argument)
-    if n_controls != argument or n_controls < 1:
-        raise invalid(f"{modifier} needs a positive whole number of controls")
-    if n_controls > 64:
-        raise unsupported(f"{modifier} with more than 64 controls is not supported")
-    state = (1 << n_controls) - 1 if modifier == "ctrl" else 0
+    for modifier, argument in reversed(modifiers):
+        if modifier == "inv":
+            gate = gate.inverse()
+        elif modifier == "pow":
+            gate = _power(gate, argument)
+    n_controls = state = 0
+    for modifier, argument in filter(_controls, reversed(modifiers)):
+        number = int(argument)
+        if number != argument or number < 1:
+            raise invalid(f"{modifier} needs a positive whole number of controls")
+        n_controls += number
+        if n_controls > _MAX_CONTROLS:
+            raise unsupported(f"more than {_MAX_CONTROLS} controls are not supported")
+        # Those further left are the lower bits.
+        state = state << number | ((1 << number) - 1 if modifier == "ctrl" else 0)
+    return _controlled(gate, n_controls, state) if n_controls else gate
+
+
+def _controls(modifier: tuple[str, float]) -> bool:
+    return modifier[0] in {"ctrl", "negctrl"}
+
+
+def _controlled(gate: Any, n_controls: int, state: int) -> Any:
+    size = max(1, Expander().instruction_size(_alone(gate)))
+    # What it comes down to grows about as the square of the number of controls.
+    if size * n_controls**2 > MAX_OPERATIONS:
+        raise unsupported(
+            f"{n_controls} controls of gate {gate.name}, of {size:,} operations, are too large"
+        )
     return gate.control(n_controls, ctrl_state=state, annotated=False)
 
 

@@ -1,16 +1,16 @@
 """OpenQASM 3 text to a syntax tree.
 
 The reference parser takes about half a millisecond for a gate. Programs are
-mostly lines with one gate or one measurement, after a few with declarations; so
-such lines are read by regular expressions, and the reference parser gets what
-is between them.
+mostly gates and measurements, one to a line or several, after a few declarations; so
+these are read by regular expressions, and the reference parser gets what is between
+them.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
 from functools import cache, lru_cache
 from io import StringIO
@@ -44,6 +44,10 @@ _AFFINE: Final = re.compile(
 #: Longer lines are left to the reference parser; expressions are slow on them.
 _MAX_LINE: Final = 500
 _PLACE: Final = re.compile(r"^line (\d+)")
+
+#: What has a line taken as a whole: blocks, and what ends with its line.
+_WHOLE: Final = re.compile(r"[{}@#]|\bpragma\b")
+_STATEMENT: Final = re.compile(r"[^;]*;|[^;]+\Z")
 
 #: Words that begin other statements than a gate.
 _KEYWORDS: Final = frozenset({
@@ -91,28 +95,39 @@ def tree(text: str) -> list[Any]:
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str, Any]]:
-    """Simple lines as nodes, and the text between them with its first line from 0."""
+    """Simple statements as nodes, and the text between them with its first line from 0."""
     pending: list[str] = []
     start = depth = 0
     begun, complete = False, True
     for number, line in enumerate(text.split("\n")):
-        if not begun and _VERSION.fullmatch(line):
-            # Only what comes before everything else is a version; it is no statement.
-            pending, begun, start = [], True, number + 1
-            continue
-        begun = begun or not (not line or line.isspace())
-        if not depth and complete and (node := _simple(line, number + 1)) is not None:
-            if pending:
-                yield start, "\n".join(pending), None
-            pending, start = [], number + 1
-            yield number, "", node
-            continue
-        pending.append(line)
-        depth += line.count("{") - line.count("}")
-        stripped = line.strip()
-        complete = stripped.endswith((";", "}")) if stripped else complete
+        several = not depth and complete and line.count(";") > 1
+        for part in _parts(line) if several else (line,):
+            if not begun and _VERSION.fullmatch(part):
+                # Only what comes before everything else is a version; it is no statement.
+                pending, begun, start = [], True, number
+                continue
+            begun = begun or not (not part or part.isspace())
+            if not depth and complete and (node := _simple(part, number + 1)) is not None:
+                if pending:
+                    yield start, "".join(pending), None
+                pending, start = [], number
+                yield number, "", node
+                continue
+            pending.append(part)
+            depth += part.count("{") - part.count("}")
+            stripped = part.strip()
+            complete = stripped.endswith((";", "}")) if stripped else complete
+        if pending:
+            pending.append("\n")
+        else:
+            start = number + 1
     if pending:
-        yield start, "\n".join(pending), None
+        yield start, "".join(pending), None
+
+
+def _parts(line: str) -> Sequence[str]:
+    """The statements of a line outside of all blocks, where they can be told apart."""
+    return (line,) if _WHOLE.search(line) else _STATEMENT.findall(line)
 
 
 @cache

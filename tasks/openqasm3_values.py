@@ -71,6 +71,13 @@ def _power(base: Number, exponent: Number) -> Number:
     return math.pow(base, exponent)
 
 
+def _multiply(left: Number, right: Number) -> Number:
+    whole = isinstance(left, int) and isinstance(right, int)
+    if whole and int(left).bit_length() + int(right).bit_length() > _MAX_INT_BITS:
+        raise OverflowError("a product is too large")
+    return left * right
+
+
 def _shift_left(number: int, places: int) -> int:
     if number.bit_length() + places > _MAX_INT_BITS:
         raise OverflowError("a shifted number is too large")
@@ -78,7 +85,7 @@ def _shift_left(number: int, places: int) -> int:
 
 
 _NUMERIC: Final[Mapping[str, Callable[..., Any]]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": _divide, "%": operator.mod,
+    "+": operator.add, "-": operator.sub, "*": _multiply, "/": _divide, "%": operator.mod,
     "**": _power, "<<": _shift_left, ">>": operator.rshift, "&": operator.and_,
     "|": operator.or_, "^": operator.xor, "==": operator.eq, "!=": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -108,10 +115,12 @@ class Evaluator:
 
     Args:
         lookup: Finds what a name stands for, or None.
+        select: Told of how many qubits or bits are taken together, before they are.
     """
 
-    def __init__(self, lookup: Callable[[str], Value]) -> None:
+    def __init__(self, lookup: Callable[[str], Value], select: Callable[[Any, int], None]) -> None:
         self._lookup = lookup
+        self._select = select
 
     def value(self, node: Any) -> Value:
         """What an expression stands for.
@@ -255,6 +264,7 @@ class Evaluator:
         left, right = self.value(node.lhs), self.value(node.rhs)
         for kind in (Qubits, Clbits):
             if isinstance(left, kind) and isinstance(right, kind):
+                self._select(node, len(left.indices) + len(right.indices))
                 return kind(left.indices + right.indices, is_register=True)
         fail(node, "only qubits with qubits, or bits with bits, can be concatenated")
 
@@ -287,10 +297,12 @@ class Evaluator:
             raise _needs_number(node, "an index", chosen)
         if not isinstance(chosen, int | list | range):
             raise unsupported(f"{at(node)}an index that depends on a measurement is not supported")
-        places = [chosen] if isinstance(chosen, int) else list(chosen)
-        for place in places:
-            if not -size <= place < size:
-                fail(node, f"index {place} is out of range; there are {size}")
+        places = [chosen] if isinstance(chosen, int) else chosen
+        # Of a range, which may be of any length, the ends say it all.
+        for place in (places[:1], places[-1:]) if isinstance(places, range) else (places,):
+            _check_places(node, place, size)
+        if len(places) > 1:
+            self._select(node, len(places))
         picked = tuple(value.indices[place] for place in places)
         return type(value)(picked, is_register=not isinstance(chosen, int))
 
@@ -301,6 +313,13 @@ class Evaluator:
         end = last if node.end is None else self.integer(node.end)
         start, end = (place + size if place < 0 else place for place in (start, end))
         return range(start, end + (1 if step > 0 else -1), step)
+
+
+def _check_places(node: Any, places: Sequence[int], size: int) -> None:
+    for place in places:
+        if not -size <= place < size:
+            text = f"index {place}" if abs(place) < 10**12 else "an index"
+            fail(node, f"{text} is out of range; there are {size}")
 
 
 def type_name(node: Any) -> str:

@@ -9,14 +9,15 @@ from typing import Final
 
 from qdispatch.model import ProgramFormat
 from tasks.circuit import Circuit
-from tasks.lowering import drop_idle_resets, invalid, unsupported
+from tasks.lowering import MAX_CLBITS, drop_idle_resets, invalid, too_many_bits, unsupported
 from tasks.simulators import SimulationError
-
-#: Classical bits that a program may declare; each outcome is a string this long.
-MAX_CLBITS: Final = 65_536
 
 #: How deep parentheses and blocks may nest. Parsers recurse into them.
 MAX_NESTING: Final = 100
+
+# What native parsers raise where they end without an error of their own; it can neither
+# be imported nor is it an Exception.
+_PANIC: Final = "PanicException"
 
 #: How long a chain of operators may be; parsers recurse into these as well.
 _CHAIN: Final = re.compile(r"(?:[-+*/^!~][\w.\s]*+){1000}")
@@ -70,11 +71,17 @@ def parse(program: str, program_format: ProgramFormat, *, max_qubits: int) -> Ci
         raise
     except RecursionError as error:
         raise invalid("the program is nested too deeply") from error
-    except (MemoryError, OverflowError, ArithmeticError) as error:
-        raise invalid(f"the program cannot be computed: {error or type(error).__name__}") from error
+    except ArithmeticError as error:
+        text = str(error) or type(error).__name__
+        raise invalid(f"the program cannot be computed: {text}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         # Parsers let such errors through on programs that break a rule.
         raise invalid(f"the program cannot be parsed: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ != _PANIC:
+            raise
+        # What it says is about the inside of the parser.
+        raise invalid("the program cannot be parsed: the parser gave up on it") from error
     if not circuit.n_qubits:
         raise invalid("the program declares no qubits")
     if circuit.n_qubits > max_qubits:
@@ -99,9 +106,7 @@ def _check_registers(text: str, max_qubits: int) -> None:
     if sums["q"] > max_qubits:
         raise unsupported(_too_wide(str(sums["q"]), max_qubits))
     if sums["c"] > MAX_CLBITS:
-        raise unsupported(
-            f"the program declares {sums['c']} classical bits; at most {MAX_CLBITS} are kept"
-        )
+        raise too_many_bits(sums["c"])
 
 
 def _too_wide(declared: str, max_qubits: int) -> str:

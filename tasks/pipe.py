@@ -23,3 +23,7 @@ class Limits:
     """The most that a simulation may allocate."""
     max_result_bytes: int
     """The most that the results of a job may take, encoded."""
+    paths: tuple[str, ...] = ()
+    """Files and folders that it may read and write, beside its own."""
+    calls: tuple[str, ...] = ()
+    """System calls that it may make, beside those that each simulation may."""

@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 _GROUP_S: Final = 0.1
 # How long a slot stays with one chunk, in seconds, unless its end is near.
 _CHUNK_S: Final = 2.0
+# After how long it is asked whether jobs of other owners wait, in seconds: less than a
+# group takes, so that it is asked after each but the first and small ones.
+_ASK_S: Final = 0.05
 # Less than it takes to claim a job, in seconds.
 _SHORT_S: Final = 1e-4
 # Results that are stored at once, in bytes, or a little more.
@@ -44,6 +47,7 @@ class ChunkRunner(Runner):
     # Those of the group that have ended, and wait to be noted together.
     _ended: list[tuple[Claim, Finished | Failed]]
     _ends: Counter[JobStatus]
+    _ask_at: float
     # Those that were not claimed yet.
     _left: Sequence[UUID]
 
@@ -58,6 +62,7 @@ class ChunkRunner(Runner):
         """
         self._ends = Counter()
         began = time.monotonic()
+        self._ask_at = began + _ASK_S
         done, size = 0, 1
         self._left = job_ids
         while self._left:
@@ -66,10 +71,22 @@ class ChunkRunner(Runner):
             done += len(group)
             # By what they took so far; each group is a little better known than the last.
             per_job_s = max(_SHORT_S, time.monotonic() - began) / done
-            if self._stops() or min(done, len(self._left)) * per_job_s > _CHUNK_S:
+            too_long = min(done, len(self._left)) * per_job_s > _CHUNK_S
+            if self._stops() or too_long or self._others_wait():
                 self._release()
             size = max(1, min(4 * size, int(_GROUP_S / per_job_s)))
         return self._ends
+
+    def _others_wait(self) -> bool:
+        """Whether others are to have their turn now; asked once a while."""
+        if not self._left or time.monotonic() < self._ask_at:
+            return False
+        self._ask_at = time.monotonic() + _ASK_S
+        try:
+            return self._work.others_wait(self._left[0])
+        except UnavailableError:
+            # Whoever claims the next group waits until it is back.
+            return False
 
     def _stops(self) -> bool:
         return self._stop.terminated or self._stop.leaving
@@ -158,7 +175,7 @@ class ChunkRunner(Runner):
                 if claim.job_id in held:
                     self._count(ending_of(claim, outcome))
                 else:
-                    self._count(self._settler.stopped(claim))
+                    self._count(self._settler.stopped(claim, outcome.cpu_s))
         self._changed([claim.job_id for claim, _ in ended])
 
     def _count(self, ending: Ending) -> None:

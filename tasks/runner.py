@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from app.jobs import Claim
 from app.work import WorkService
 from qdispatch.errors import UnavailableError
 from tasks.settle import Ending, Settler, defect
-from tasks.supervise import EngineSeam, HoldSeam, Outcome, StopRequest, Supervisor
+from tasks.supervise import EngineSeam, Fault, HoldSeam, Outcome, StopRequest, Supervisor
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +68,9 @@ class Runner:
             raise
         except Exception:  # noqa: BLE001 - the job must end, whatever it was
             _log.exception("job %s: unforeseen", claim.job_id)
+            cpu_s = self._engine.cpu_s()
             self._engine.kill()
-            return defect()
+            return replace(defect(), cpu_s=cpu_s)
 
     def _settled(self, claim: Claim, outcome: Outcome) -> Ending:
         """Notes the end of a job by itself.
@@ -82,4 +84,5 @@ class Runner:
             raise
         except Exception:  # noqa: BLE001 - the job must end, whatever it was
             _log.exception("job %s: unforeseen", claim.job_id)
-            return self._settler.settle(claim, defect())
+            outcome = outcome.outcome if isinstance(outcome, Fault) else outcome
+            return self._settler.settle(claim, replace(defect(), cpu_s=outcome.cpu_s))

@@ -90,6 +90,7 @@ class Sender:
             kwargsrepr=item.label,
             producer=producer,
             retry=False,
+            priority=item.urgency,
         )
 
 

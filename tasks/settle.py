@@ -79,7 +79,7 @@ class Settler:
     def settle(self, claim: Claim, outcome: Outcome) -> Ending:
         """Notes the end of an attempt."""
         if isinstance(outcome, Stopped):
-            return self.stopped(claim)
+            return self.stopped(claim, outcome.cpu_s)
         if isinstance(outcome, Fault):
             return self._fault(claim, outcome.outcome)
         return self._record(claim, outcome)
@@ -89,7 +89,7 @@ class Settler:
             held = self.until_there(claim.job_id, lambda: self._work.finish(claim, outcome))
         else:
             held = self.until_there(claim.job_id, lambda: self._work.fail(claim, outcome))
-        return ending_of(claim, outcome) if held else self.stopped(claim)
+        return ending_of(claim, outcome) if held else self.stopped(claim, outcome.cpu_s)
 
     def _fault(self, claim: Claim, outcome: Failed) -> Ending:
         _log.error("job %s: attempt %d: %s", claim.job_id, claim.attempt, outcome.message)
@@ -97,16 +97,23 @@ class Settler:
         if status is JobStatus.FAILED:
             return Ending(status=status, attempt=claim.attempt, error=outcome)
         if status is None:
-            return self.stopped(claim)
+            return self.stopped(claim, outcome.cpu_s)
         return Ending(status=None, attempt=claim.attempt)
 
-    def stopped(self, claim: Claim) -> Ending:
-        """Nothing of the job runs here any more: settles what that means for it."""
+    def stopped(self, claim: Claim, cpu_s: float = 0.0) -> Ending:
+        """Nothing of the job runs here any more: settles what that means for it.
+
+        Args:
+            claim: On the job.
+            cpu_s: Processor time that the attempt took.
+        """
+        ended = False
         if self._stop.leaving:
-            self.until_there(claim.job_id, lambda: self._work.hand_over(claim))
+            ended = self.until_there(claim.job_id, lambda: self._work.hand_over(claim, cpu_s))
         elif self._stop.terminated:
-            self.until_there(claim.job_id, lambda: self._work.cancel(claim))
-        status = self.until_there(claim.job_id, lambda: self._work.confirm_stop(claim))
+            ended = self.until_there(claim.job_id, lambda: self._work.cancel(claim, cpu_s))
+        left_s = 0.0 if ended else cpu_s
+        status = self.until_there(claim.job_id, lambda: self._work.confirm_stop(claim, left_s))
         _log.info("job %s: stopped, %s", claim.job_id, status)
         return Ending(status=canceled(status), attempt=claim.attempt)
 
@@ -124,7 +131,9 @@ def ending_of(claim: Claim, outcome: Finished | Failed) -> Ending:
         attempt=claim.attempt,
         error=outcome if isinstance(outcome, Failed) else None,
     )
-    _log.info("job %s: %s", claim.job_id, ending.status)
+    # Why in full is for its owner: it may quote the program.
+    kind = f" ({outcome.kind})" if isinstance(outcome, Failed) else ""
+    _log.info("job %s: %s%s", claim.job_id, ending.status, kind)
     return ending
 
 

@@ -6,10 +6,11 @@ make of its engine may run in the slot that reads its answer.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from multiprocessing.connection import Connection
@@ -22,6 +23,7 @@ from qdispatch.model import ErrorKind, JobSpec
 from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tasks.circuit import Circuit
+from tasks.cpu import own_cpu_s
 from tasks.parsed import ParsedPrograms
 from tasks.peak import PeakMemory
 from tasks.pipe import Limits
@@ -43,7 +45,11 @@ def serve(connection: Connection, simulator: Simulator, limits: Limits) -> None:
         simulator: The target's, with its SDK imported.
         limits: Of one simulation.
     """
-    answers = Answers(simulator, limits)
+    serve_with(connection, Answers(simulator, limits))
+
+
+def serve_with(connection: Connection, answers: Answers) -> None:
+    """Answers jobs until the pipe is closed; see `serve`."""
     progress = Progress(connection.send_bytes)
     while True:
         try:
@@ -51,6 +57,7 @@ def serve(connection: Connection, simulator: Simulator, limits: Limits) -> None:
         except EOFError:
             return
         _send(connection, *answers.answer(message, progress))
+        answers.rest()
 
 
 class Answers:
@@ -59,11 +66,18 @@ class Answers:
     Args:
         simulator: The target's.
         limits: Of one simulation.
+        begin: Told of each job's time limit before it runs.
     """
 
-    def __init__(self, simulator: Simulator, limits: Limits) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        limits: Limits,
+        begin: Callable[[float | None], None] = lambda _: None,
+    ) -> None:
         self._simulator = simulator
         self._limits = limits
+        self._begin = begin
         self._memory = PeakMemory()
         self._parsed = ParsedPrograms(limits.max_qubits)
 
@@ -84,17 +98,24 @@ class Answers:
             results.
         """
         self._memory.begin()
+        began_s = own_cpu_s()
         progress.reset()
         header, results = self._answer(message, progress)
+        header["cpu_s"] = own_cpu_s() - began_s
         header["peak_memory_bytes"] = self._memory.peak()
         header["simulator_version"] = self._version
         return header, results
+
+    def rest(self) -> None:
+        """After an answer is on its way."""
+        self._memory.give_back()
 
     def _answer(self, message: bytes, progress: Progress) -> tuple[dict[str, Any], list[bytes]]:
         header: dict[str, Any] = {}
         limits = self._limits
         try:
             spec = decode_spec(pb.JobSpec.FromString(message))
+            self._begin(spec.time_limit_s)
             with _timed(header, "parsing_s"):
                 circuit = self._parsed.circuit(spec.program, spec.program_format)
             _check_qubits(circuit, spec)
@@ -107,17 +128,26 @@ class Answers:
         except SimulationError as error:
             return header | _failed(error.kind, progress.place() + str(error)), []
         except MemoryError:
-            text = f"the simulation needs more memory than there is; {_smaller(limits)}"
-            return header | _failed(ErrorKind.OUT_OF_MEMORY, progress.place() + text), []
+            return header | self._no_memory(progress), []
         except RecursionError:
             text = "the program is nested too deeply"
             return header | _failed(ErrorKind.PROGRAM_INVALID, progress.place() + text), []
         except Exception as error:  # noqa: BLE001 - whatever an SDK raises ends this job only
+            if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+                return header | self._no_memory(progress), []
             _log.exception("a simulation failed in an unforeseen way")
             name = type(error).__name__
             text = f"the simulator failed with {name}; the worker's log has the details"
             return header | _failed(ErrorKind.INTERNAL, progress.place() + text), []
         return header, results
+
+    def _no_memory(self, progress: Progress) -> dict[str, Any]:
+        limit = self._limits.memory_limit_bytes / 2**30
+        text = (
+            "the simulation needs more memory than there is; the limit of this target is"
+            f" {limit:.1f} GiB. Use fewer qubits"
+        )
+        return _failed(ErrorKind.OUT_OF_MEMORY, progress.place() + text)
 
 
 def _failed(kind: ErrorKind, message: str) -> dict[str, Any]:
@@ -169,11 +199,6 @@ def _check_size(size: int, limits: Limits) -> None:
             " kept. Measure fewer bits, or use fewer shots or points; whoever runs the service can"
             " raise jobs.max_result_bytes",
         )
-
-
-def _smaller(limits: Limits) -> str:
-    limit = limits.memory_limit_bytes / 2**30
-    return f"the limit of this target is {limit:.1f} GiB. Use fewer qubits"
 
 
 def _request(spec: JobSpec, limits: Limits) -> Request:

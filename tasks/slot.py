@@ -56,14 +56,15 @@ class SlotPlan:
     """One that is readable once its jobs have had the time to end."""
 
 
-def open_work(settings: Settings) -> WorkService:
-    """The database's side of a worker's work."""
+def open_work(settings: Settings, name: str = "") -> WorkService:
+    """The database's side of a worker's work; see `WorkService`."""
     return WorkService(
         # The main process has seen to its schema; it may be away just now.
         store=Store(make_engine(settings.database)),
         programs=Programs(settings.programs),
         clock=utc_now,
         settings=settings.jobs,
+        name=name,
     )
 
 
@@ -73,12 +74,15 @@ class Slot:
     Args:
         plan: What it is to do.
         changed: Told of jobs whose status has changed.
+        place: Its place among the slots of its worker.
 
     Attributes:
         terminated: An operator terminated the task.
     """
 
-    def __init__(self, plan: SlotPlan, changed: Callable[[Sequence[UUID]], None]) -> None:
+    def __init__(
+        self, plan: SlotPlan, changed: Callable[[Sequence[UUID]], None], *, place: int = 0
+    ) -> None:
         self.terminated = False
         self._plan = plan
         self._closed = Event()
@@ -87,7 +91,7 @@ class Slot:
         self._engine_lock = Lock()
         self._wanted = False
         wake_read, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._work = open_work(plan.settings)
+        self._work = open_work(plan.settings, f"{plan.worker} {place}")
         limit = plan.settings.targets[plan.target].memory_limit
         self._engine = Engine(
             plan.fork_server, wake_read, memory_limit_bytes=limit + max(_SLACK_BYTES, limit // 16)

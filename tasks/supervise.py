@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -45,6 +46,9 @@ class EngineSeam(Protocol):
     def wait(self, timeout_s: float) -> Event:
         """Waits for what comes next."""
 
+    def cpu_s(self) -> float:
+        """Processor time that its job has taken so far, in seconds."""
+
     def kill(self) -> None:
         """Ends it, whatever it does."""
 
@@ -79,8 +83,12 @@ class Fault:
     """What the job has failed with if none follows."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Stopped:
     """The job was canceled or given away, or the worker stops."""
+
+    cpu_s: float = 0.0
+    """Processor time that the attempt took."""
 
 
 #: What an attempt came to.
@@ -154,14 +162,12 @@ class Supervisor:
             if isinstance(event, Finished | Failed):
                 return event
             if isinstance(event, Exited):
-                return _died(event)
+                return _died(event, limit_s)
             if isinstance(event, OverMemory):
-                self._engine.kill()
-                return _over_memory(event)
+                return _over_memory(event, self._killed())
             now = time.monotonic()
             if now >= deadline:
-                self._engine.kill()
-                return _over_time(limit_s or 0.0)
+                return _over_time(limit_s or 0.0, self._killed())
             # These are no reason to look: nobody has asked for it, so it comes when it is due.
             minor = isinstance(event, Progress)
             if isinstance(event, Progress):
@@ -173,16 +179,30 @@ class Supervisor:
             if minor and now < look_at:
                 continue
             if not self._goes_on(hold):
-                self._engine.kill()
-                return Stopped()
+                return Stopped(cpu_s=self._killed())
             look_at = time.monotonic() + _LOOK_S
+
+    def _killed(self) -> float:
+        """Kills the engine; gives the processor time that its job took."""
+        cpu_s = self._engine.cpu_s()
+        self._engine.kill()
+        return cpu_s
 
     def _goes_on(self, hold: HoldSeam) -> bool:
         return not (self._stop.terminated or self._stop.leaving) and hold.lasts()
 
 
-def _died(event: Exited) -> Failed | Fault:
+def _died(event: Exited, limit_s: float | None) -> Failed | Fault:
     peak = event.peak_bytes
+    if event.signal == signal.SIGXCPU:
+        return _over_processor_time(limit_s or 0.0, peak)
+    if event.signal == signal.SIGXFSZ:
+        return Failed(
+            kind=ErrorKind.UNSUPPORTED,
+            message="the simulator was ended, for it wrote a file larger than all results may be"
+            " (jobs.max_result_bytes)",
+            peak_memory_bytes=peak,
+        )
     if event.out_of_memory:
         return Failed(
             kind=ErrorKind.OUT_OF_MEMORY,
@@ -190,32 +210,43 @@ def _died(event: Exited) -> Failed | Fault:
             f" {peak / _GIB:.2f} GiB and the machine had"
             f" {available_bytes() / _GIB:.2f} GiB left; use fewer qubits",
             peak_memory_bytes=peak,
+            cpu_s=event.cpu_s,
         )
     if event.with_all:
-        text = "the worker lost the simulator that ran this job"
-        return Fault(
-            outcome=Failed(kind=ErrorKind.WORKER_LOST, message=text, peak_memory_bytes=peak)
-        )
-    text = f"the simulator died while it ran this job: {event}"
-    return Fault(outcome=Failed(kind=ErrorKind.CRASHED, message=text, peak_memory_bytes=peak))
+        kind, text = ErrorKind.WORKER_LOST, "the worker lost the simulator that ran this job"
+    else:
+        kind, text = ErrorKind.CRASHED, f"the simulator died while it ran this job: {event}"
+    return Fault(outcome=Failed(kind=kind, message=text, peak_memory_bytes=peak, cpu_s=event.cpu_s))
 
 
 def _no_engine(error: EngineError) -> Failed:
     return Failed(kind=ErrorKind.INTERNAL, message=f"no engine could be started: {error}")
 
 
-def _over_memory(event: OverMemory) -> Failed:
+def _over_memory(event: OverMemory, cpu_s: float) -> Failed:
     return Failed(
         kind=ErrorKind.OUT_OF_MEMORY,
         message=f"the run took {event.taken_bytes / _GIB:.2f} GiB, over the limit of this target,"
         f" {event.limit_bytes / _GIB:.2f} GiB; use fewer qubits",
         peak_memory_bytes=event.peak_bytes,
+        cpu_s=cpu_s,
     )
 
 
-def _over_time(limit_s: float) -> Failed:
+def _over_time(limit_s: float, cpu_s: float) -> Failed:
     return Failed(
         kind=ErrorKind.TIME_LIMIT,
         message=f"the run took longer than its time limit of {limit_s:g} s;"
         " raise time_limit_s, or make the circuit or the number of shots smaller",
+        cpu_s=cpu_s,
+    )
+
+
+def _over_processor_time(limit_s: float, peak_bytes: int) -> Failed:
+    return Failed(
+        kind=ErrorKind.TIME_LIMIT,
+        message="the run took more processor time than all threads of this target have in its"
+        f" time limit of {limit_s:g} s; raise time_limit_s, or make the circuit or the number of"
+        " shots smaller",
+        peak_memory_bytes=peak_bytes,
     )

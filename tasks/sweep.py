@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from collections.abc import Callable
 from threading import Event
 from time import monotonic
@@ -20,8 +19,9 @@ from celery import Celery
 
 from app.cache import CacheUpkeep
 from app.database import START_PATIENCE_S, open_store
+from app.day_use import DayUse
 from app.history import History
-from app.logs import set_up_logging
+from app.logs import set_up_logging, tell_end
 from app.ports import utc_now
 from app.programs import Programs
 from app.settings import Settings, load_settings
@@ -82,6 +82,7 @@ class Sweep:
                 tidied_at = monotonic()
                 self._try("program files without a job: %d", self._upkeep.tidy)
                 self._try("workers that were lost: %d", self._upkeep.forget_workers)
+                self._try("days of use forgotten: %d", self._upkeep.forget_usage)
                 self._clean_results()
                 self._try("given up by the cache: %d", self._cache.evict)
             # As long as there is something to delete there may be more.
@@ -113,8 +114,9 @@ def _run(settings: Settings) -> None:
         programs=Programs(settings.programs),
         dispatcher=dispatcher,
         queues=BrokerQueues(celery),
-        targets=tuple(settings.targets),
+        targets={name: each.concurrency for name, each in settings.targets.items()},
         clock=utc_now,
+        used_up=DayUse(limit_s=settings.quotas.cpu_s_per_day, store=store, clock=utc_now),
     )
     records: Celery = make_celery(settings, results=True)
 
@@ -146,10 +148,10 @@ def main() -> int:
     """Runs the sweep; returns the exit code."""
     try:
         settings = load_settings()
-        set_up_logging(times=settings.log_times)
+        set_up_logging(settings.log_format, times=settings.log_times)
         _run(settings)
     except QDispatchError as error:
-        sys.stderr.write(f"qdispatch: {error}\n")
+        tell_end(error)
         return 1
     return 0
 

@@ -41,6 +41,7 @@ from urllib.parse import quote, unquote
 
 from kombu.transport import TRANSPORT_ALIASES, virtual
 
+from app.folders import make_private
 from tasks.arrivals import Arrivals
 from tasks.connections import LiveConnection, delete_queue, listing, move, owners, recover
 
@@ -128,8 +129,10 @@ class Channel(virtual.Channel):
     def _taken(self, path: Path) -> dict[str, Any]:
         try:
             message: dict[str, Any] = json.loads(path.read_text())
-            self._held[message["properties"]["delivery_tag"]] = path
-        except (ValueError, LookupError, TypeError) as error:
+            # As kombu will: what it cannot read then would come back for ever.
+            tag = self.Message(message, channel=self).delivery_tag
+            self._held[tag] = path
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             # A power failure may leave an empty file; it must not come back.
             _log.error("unreadable message set aside: %s: %s", path.name, error)
             aside = self._root / "unreadable"
@@ -316,6 +319,7 @@ class Transport(virtual.Transport):
     def own(self) -> LiveConnection:
         """This connection's files, made when the first channel is."""
         if self._own is None:
+            make_private(self.root.parent)
             for part in ("queues", "bindings", "connections"):
                 (self.root / part).mkdir(parents=True, exist_ok=True)
             self._own = LiveConnection(self.root)

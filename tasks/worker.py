@@ -10,12 +10,12 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import Any
 
+from billiard.process import current_process
 from celery import Task, signals
 from celery.exceptions import Ignore, Reject
 from celery.worker import control
@@ -24,11 +24,13 @@ from celery.worker.control import control_command
 
 from app.database import START_PATIENCE_S, open_store
 from app.ids import known_id
+from app.logs import is_json, set_up_logging
 from app.settings import Settings, SettingsError
 from qdispatch.errors import QDispatchError, UnavailableError
 from qdispatch.model import JobStatus
 from tasks.celery import app, settings
 from tasks.dispatch import WAKE_SIGNAL
+from tasks.logs import hush_banner
 from tasks.machine import reserve
 from tasks.main_process import MainProcess, make_folder
 from tasks.notices import Notices
@@ -67,9 +69,12 @@ def _or_exit(handler: Callable[..., None]) -> Callable[..., None]:
         try:
             handler(**arguments)
         except QDispatchError as error:
+            if is_json():
+                _log.critical("%s", error)
+                raise SystemExit(1) from error
             raise SystemExit(f"qdispatch: {error}") from error
         except Exception as error:
-            traceback.print_exc()
+            _log.critical("a worker cannot start", exc_info=error)
             raise SystemExit(1) from error
 
     return guarded
@@ -79,8 +84,12 @@ def _or_exit(handler: Callable[..., None]) -> Callable[..., None]:
 @_or_exit
 def _take_settings(instance: Any, conf: Any, options: dict[str, Any], **_: object) -> None:
     """Before Celery sets the worker up: target, concurrency and node name."""
+    # Celery has something to say before it sets its own up.
+    set_up_logging(settings.log_format, times=settings.log_times)
     target = _only_target(options.get("queues"), settings)
     conf.worker_concurrency = settings.targets[target].concurrency
+    if settings.log_format == "json":
+        hush_banner(instance)
     name, _, host = instance.hostname.partition("@")
     if name == "celery":  # Celery's default; two targets of a host would clash
         instance.hostname = f"{target}@{host}"
@@ -209,7 +218,7 @@ def terminate(state: Any, signal: str, task_id: Any, **_: object) -> Any:
 def _start_slot(**_: object) -> None:
     global _slot  # noqa: PLW0603 - one child is one slot
     if _worker is not None:
-        _slot = Slot(_worker.plan, Notices(app))
+        _slot = Slot(_worker.plan, Notices(app), place=getattr(current_process(), "index", 0))
         _slot.start()
 
 

@@ -13,14 +13,15 @@ from app.database import migrate
 from app.settings import Settings
 from tests.world import World, make_settings, make_world
 
-# Folder -> group. Tests of a group share a process, and what they start in it.
+# Folder -> group. Tests of a group share a process, and what they start in it. Groups
+# that take longest come first, so that none of them is left over at the end.
 _GROUPS = {
-    "e2e": "e2e",
     "reliability": "reliability",
-    "chaos": "reliability",
-    "soak": "reliability",
-    "core": "services",
-    "integration": "services",
+    "e2e": "e2e",
+    "integration": "integration",
+    "core": "core",
+    "chaos": "chaos",
+    "soak": "chaos",
     "conformance": "conformance",
     "sdk": "sdk",
     "page": "sdk",
@@ -36,12 +37,23 @@ hypothesis.settings.load_profile("ci")
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps tests that share an installation, or services, together in one process each."""
-    for item in items:
-        folder = next((each for each in _GROUPS if each in item.path.parts), "")
-        group = _GROUPS.get(folder, "alone")
-        if group in ("e2e", "reliability"):
-            group += "-full" if "[full" in item.name else "-embedded"
-        item.add_marker(pytest.mark.xdist_group(group))
+    names = tuple(_GROUPS.values())
+    grouped = [(_group(item), item) for item in items]
+    grouped.sort(key=lambda each: names.index(each[0]) if each[0] in names else len(names))
+    items[:] = [item for _, item in grouped]
+    for group, item in grouped:
+        item.add_marker(pytest.mark.xdist_group(group + _kind(group, item)))
+
+
+def _group(item: pytest.Item) -> str:
+    return next((_GROUPS[each] for each in _GROUPS if each in item.path.parts), "alone")
+
+
+def _kind(group: str, item: pytest.Item) -> str:
+    """Of two installations, the one that a test runs on; if on none, where services are."""
+    if group not in ("e2e", "reliability"):
+        return ""
+    return "-embedded" if "embedded" in item.name.partition("[")[2] else "-full"
 
 
 @pytest.fixture(scope="session")

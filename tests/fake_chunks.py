@@ -50,6 +50,9 @@ class FakeChunkStatements:
     def release(self, job_ids: Sequence[UUID]) -> None:
         for key in job_ids:
             self._tx.hold_back(key)
+            row = self._tables.jobs.get(key)
+            if row is not None and row["status"] is JobStatus.PENDING:
+                self._tables.jobs[key] = row | {"not_before": None}
 
     def held(self, claims: Iterable[Claim]) -> set[UUID]:
         return {claim.job_id for claim in claims if self._tx.holds(claim.job_id, claim.attempt)}

@@ -20,25 +20,28 @@ class FakeListStatements:
         self._tables = tables
 
     def jobs(
-        self, wanted: JobFilter, *, owner: str, before: UUID | None, limit: int
+        self, wanted: JobFilter, *, sees: str | None, before: UUID | None, limit: int
     ) -> list[JobRow]:
         rows = (
             each
             for each in self._newest()
-            if each.owner == owner and (before is None or each.id < before)
+            if sees in (None, each.owner) and (before is None or each.id < before)
         )
         return [each for each in rows if _passes(each, wanted)][:limit]
 
     # -- batches
 
-    def batch(self, batch_id: UUID) -> BatchRow | None:
+    def batch(self, batch_id: UUID, owner: str | None = None) -> BatchRow | None:
         values = self._tables.batches.get(batch_id)
-        return None if values is None else BatchRow(**values)
+        known = values is not None and owner in (None, values["owner"])
+        return BatchRow(**values) if values is not None and known else None
 
-    def batches(self, *, before: UUID | None, limit: int) -> list[BatchRow]:
+    def batches(self, *, before: UUID | None, sees: str | None, limit: int) -> list[BatchRow]:
         keys = sorted(self._tables.batches, reverse=True)
-        older = [key for key in keys if before is None or key < before]
-        return [BatchRow(**self._tables.batches[key]) for key in older[:limit]]
+        older = [
+            BatchRow(**self._tables.batches[key]) for key in keys if not before or key < before
+        ]
+        return [each for each in older if sees in (None, each.owner)][:limit]
 
     def batch_numbers(self, batch_id: UUID) -> Mapping[JobStatus, int]:
         return Counter(each.status for each in self._of_batch(batch_id))
@@ -97,6 +100,7 @@ def _passes(row: JobRow, wanted: JobFilter) -> bool:
     return all(
         (
             not wanted.statuses or row.status in wanted.statuses,
+            wanted.owner in ("", row.owner),
             wanted.target in ("", row.target),
             not wanted.tag or wanted.tag in row.tags,
             not wanted.batch_id or row.batch_id == UUID(wanted.batch_id),

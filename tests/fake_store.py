@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Lock
 from uuid import UUID
 
@@ -19,8 +19,15 @@ from app.store_life import JobGoneError
 from qdispatch.model import JobStatus, TargetState
 from tests.fake_cache import FakeCacheStatements
 from tests.fake_chunks import FakeChunkStatements
+from tests.fake_feeding import FakeFeedingStatements
 from tests.fake_lists import FakeListStatements
-from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements, Tables
+from tests.fake_tables import (
+    FakeHistoryStatements,
+    FakeTargetStatements,
+    FakeTokenStatements,
+    FakeUsageStatements,
+    Tables,
+)
 
 
 class FakeStore:
@@ -55,8 +62,11 @@ class FakeTransaction:
         self._tables = tables
         self.targets = FakeTargetStatements(tables)
         self.chunks = FakeChunkStatements(self, tables)
+        self.feeding = FakeFeedingStatements(self, tables)
         self.history = FakeHistoryStatements(tables)
         self.lists = FakeListStatements(tables)
+        self.tokens = FakeTokenStatements(tables)
+        self.usage = FakeUsageStatements(tables)
         self.cache = FakeCacheStatements(tables)
 
     # -- submission
@@ -101,9 +111,10 @@ class FakeTransaction:
     def sweeps(self, job_ids: Collection[UUID]) -> dict[UUID, bytes]:
         return {key: packed for key, packed in self._tables.sweeps.items() if key in job_ids}
 
-    def small_results(self, job_id: UUID, most: int) -> list[bytes]:
+    def small_results(self, job_id: UUID, most: int, owner: str | None) -> list[bytes]:
         row = self.job(job_id)
-        return list(self.results(job_id)) if row and row.result_bytes <= most else []
+        known = row is not None and row.result_bytes <= most and owner in (None, row.owner)
+        return list(self.results(job_id)) if known else []
 
     def results_of(self, job_ids: Collection[UUID]) -> dict[UUID, list[bytes]]:
         return {key: list(self.results(key)) for key in job_ids if self.results(key)}
@@ -111,15 +122,22 @@ class FakeTransaction:
     def sweep(self, job_id: UUID) -> bytes:
         return self._tables.sweeps.get(job_id, b"")
 
-    def job(self, job_id: UUID) -> JobRow | None:
+    def job(self, job_id: UUID, owner: str | None = None) -> JobRow | None:
         values = self._tables.jobs.get(job_id)
-        return None if values is None else JobRow(**values)
+        known = values is not None and owner in (None, values["owner"])
+        return JobRow(**values) if values is not None and known else None
 
-    def jobs(self, job_ids: Iterable[UUID]) -> list[JobRow]:
+    def jobs(
+        self, job_ids: Iterable[UUID], owners: Collection[str | None] = (None,)
+    ) -> list[JobRow]:
         rows = map(self.job, dict.fromkeys(job_ids))
-        return [each for each in rows if each is not None]
+        known = [each for each in rows if each is not None]
+        return [each for each in known if None in owners or each.owner in owners]
 
-    def results(self, job_id: UUID) -> Sequence[bytes]:
+    def results(self, job_id: UUID, owner: str | None = None) -> Sequence[bytes]:
+        row = self.job(job_id)
+        if row is None or owner not in (None, row.owner):
+            return []
         return [value for key, value in sorted(self._tables.results.items()) if key[0] == job_id]
 
     def load(self) -> dict[tuple[str, JobStatus], int]:
@@ -157,7 +175,7 @@ class FakeTransaction:
         if self._held(job_id, JobStatus.RUNNING, attempt):
             self._put(job_id, points_done=points_done)
 
-    def end(self, ended: Ended, *, now: datetime, saving_s: float) -> set[UUID]:
+    def end(self, ended: Ended, *, now: datetime, saving_s: float, by: str) -> set[UUID]:
         held = set()
         for claim, outcome in ended:
             if isinstance(outcome, Finished):
@@ -167,6 +185,8 @@ class FakeTransaction:
                 row = self.fail(claim.job_id, outcome, now=now, attempt=claim.attempt)
             if row is not None:
                 held.add(claim.job_id)
+                day = now.astimezone(UTC).date()
+                self.usage.add(row.owner, day=day, by=by, cpu_s=outcome.cpu_s)
         return held
 
     def finish(
@@ -190,6 +210,7 @@ class FakeTransaction:
             peak_memory_bytes=outcome.peak_memory_bytes,
             result_bytes=sum(len(each.value) for each in outcome.results),
             points_done=self._tables.jobs.get(job_id, {}).get("n_points", 0),
+            took_s=outcome.cpu_s,
         )
 
     def add_results(self, job_id: UUID, results: Iterable[EncodedResult]) -> None:
@@ -225,16 +246,27 @@ class FakeTransaction:
             parsing_s=outcome.parsing_s,
             simulating_s=outcome.simulating_s,
             peak_memory_bytes=outcome.peak_memory_bytes,
+            took_s=outcome.cpu_s,
         )
 
-    def cancel(self, job_ids: Iterable[UUID], held: JobStatus, *, now: datetime) -> list[JobRow]:
+    def cancel(
+        self,
+        job_ids: Iterable[UUID],
+        held: JobStatus,
+        *,
+        now: datetime,
+        owner: str | None = None,
+    ) -> list[JobRow]:
         rows = [
             self._change(job_id, held, JobStatus.CANCELED, now=now, finish_time=now)
             for job_id in dict.fromkeys(job_ids)
+            if (row := self.job(job_id)) is not None and owner in (None, row.owner)
         ]
         return [each for each in rows if each is not None]
 
-    def cancel_attempt(self, job_id: UUID, attempt: int, *, now: datetime) -> JobRow | None:
+    def cancel_attempt(
+        self, job_id: UUID, attempt: int, *, now: datetime, cpu_s: float = 0.0
+    ) -> JobRow | None:
         return self._change(
             job_id,
             JobStatus.RUNNING,
@@ -244,12 +276,17 @@ class FakeTransaction:
             finish_time=now,
             stopped_at=now,
             lease_until=None,
+            took_s=cpu_s,
         )
 
-    def confirm_stop(self, job_id: UUID, attempt: int, *, now: datetime) -> None:
+    def confirm_stop(
+        self, job_id: UUID, attempt: int, *, now: datetime, cpu_s: float = 0.0
+    ) -> bool:
         row = self.job(job_id)
-        if row is not None and row.stopped_at is None and self._canceled(row, attempt):
-            self._put(job_id, stopped_at=now, lease_until=None)
+        stops = row is not None and row.stopped_at is None and self._canceled(row, attempt)
+        if row is not None and stops:
+            self._put(job_id, stopped_at=now, lease_until=None, cpu_s=row.cpu_s + cpu_s)
+        return stops
 
     def end_lease(self, job_id: UUID, attempt: int, *, lapsed: datetime) -> None:
         row = self.job(job_id)
@@ -265,6 +302,7 @@ class FakeTransaction:
         faults: int = 0,
         not_before: datetime | None = None,
         lapsed: datetime | None = None,
+        cpu_s: float = 0.0,
     ) -> JobRow | None:
         return self._change(
             job_id,
@@ -279,6 +317,7 @@ class FakeTransaction:
             chunk_id=None,
             not_before=not_before,
             points_done=0,
+            took_s=cpu_s,
         )
 
     # -- dispatch and sweep
@@ -292,25 +331,6 @@ class FakeTransaction:
     def hold_back(self, job_id: UUID) -> None:
         if self._held(job_id, JobStatus.PENDING, None):
             self._put(job_id, sent_at=None, chunk_id=None)
-
-    def unsent(
-        self,
-        now: datetime,
-        created_before: datetime,
-        limit: int,
-        targets: Collection[str] | None = None,
-    ) -> list[Dispatch]:
-        return self._dispatches(
-            limit,
-            (
-                each
-                for each in self._waiting()
-                if each.sent_at is None
-                and each.created_at < created_before
-                and (each.not_before is None or each.not_before <= now)
-                and (targets is None or each.target in targets)
-            ),
-        )
 
     def sent(self) -> dict[str, int]:
         messages = {
@@ -391,6 +411,7 @@ class FakeTransaction:
                 attempt=each.attempt,
                 target=each.target,
                 label=label(each.target, each.n_qubits, each.shots),
+                owner=each.owner,
             )
             for each in sorted(may_run, key=lambda row: row.id)[:limit]
         ]
@@ -422,6 +443,7 @@ class FakeTransaction:
         attempt_held: int | None = None,
         faults: int = 0,
         lapsed: datetime | None = None,
+        took_s: float = 0.0,
         **values: object,
     ) -> JobRow | None:
         check_transition(old, new)
@@ -431,8 +453,9 @@ class FakeTransaction:
         if lapsed is not None and (row is None or not _lapsed(row, lapsed)):
             return None
         faults += self._tables.jobs[job_id]["faults"]
+        took_s += self._tables.jobs[job_id]["cpu_s"]
         life = self._tables.jobs[job_id]["life"] + line(new, now)
-        self._put(job_id, status=new, faults=faults, life=life, **values)
+        self._put(job_id, status=new, faults=faults, cpu_s=took_s, life=life, **values)
         return self.job(job_id)
 
 

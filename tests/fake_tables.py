@@ -1,14 +1,16 @@
-"""The tables of the fake store, and its statements about targets and history."""
+"""The tables of the fake store, and its statements about targets, history, tokens and quotas."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from app.store_history import FINAL, PastJob
+from app.store_tokens import StoredToken
 from qdispatch.model import JobStatus, TargetState
 
 
@@ -22,6 +24,9 @@ class Tables:
     targets: dict[str, tuple[TargetState, datetime]] = field(default_factory=dict)
     batches: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     sweeps: dict[UUID, bytes] = field(default_factory=dict)
+    tokens: dict[str, StoredToken] = field(default_factory=dict)
+    quotas: dict[tuple[str, str], float] = field(default_factory=dict)
+    usage: dict[tuple[str, date, str], float] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         return Tables(**{name: dict(table) for name, table in vars(self).items()})
@@ -85,8 +90,10 @@ class FakeHistoryStatements:
     def result_bytes(self) -> int:
         return sum(row["result_bytes"] for row in self._tables.jobs.values())
 
-    def delete(self, job_ids: Sequence[UUID]) -> int:
-        ended = set(job_ids) & self._tables.jobs.keys() - set(self.active())
+    def delete(self, job_ids: Sequence[UUID], *, owner: str | None = None) -> int:
+        jobs = self._tables.jobs
+        final = set(job_ids) & jobs.keys() - set(self.active())
+        ended = {each for each in final if owner in (None, jobs[each]["owner"])}
         for each in ended:
             del self._tables.jobs[each]
             self._tables.sweeps.pop(each, None)
@@ -96,3 +103,75 @@ class FakeHistoryStatements:
         for batch_id in self._tables.batches.keys() - batches:
             del self._tables.batches[batch_id]
         return len(ended)
+
+
+class FakeTokenStatements:
+    """Each method does what the statement of the same name does."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def insert(self, token: StoredToken) -> None:
+        self._tables.tokens[token.id] = token
+
+    def every(self, *, valid_after: datetime | None = None) -> list[StoredToken]:
+        tokens = sorted(self._tables.tokens.values(), key=lambda each: (each.created_at, each.id))
+        return [
+            each
+            for each in tokens
+            if all(
+                valid_after is None or end is None or end > valid_after
+                for end in (each.expires_at, each.revoked_at)
+            )
+        ]
+
+    def revoke(self, ids: Collection[str], now: datetime) -> set[str]:
+        tokens = self._tables.tokens
+        valid = {each for each in ids if each in tokens and tokens[each].revoked_at is None}
+        for each in valid:
+            tokens[each] = tokens[each]._replace(revoked_at=now)
+        return valid
+
+
+class FakeUsageStatements:
+    """Each method does what the statement of the same name does."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def quotas(self) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = {}
+        for (owner, name), value in sorted(self._tables.quotas.items()):
+            found.setdefault(owner, {})[name] = value
+        return found
+
+    def set_quota(self, owner: str, name: str, value: float) -> None:
+        self._tables.quotas[owner, name] = value
+
+    def unset_quota(self, owner: str, name: str) -> bool:
+        return self._tables.quotas.pop((owner, name), None) is not None
+
+    def in_flight(self) -> dict[str, int]:
+        return dict(
+            Counter(
+                row["owner"] for row in self._tables.jobs.values() if not row["status"].is_final
+            )
+        )
+
+    def cpu_s(self, day: date) -> dict[str, float]:
+        used: dict[str, float] = {}
+        for (owner, of, _), cpu_s in self._tables.usage.items():
+            if of == day:
+                used[owner] = used.get(owner, 0.0) + cpu_s
+        return used
+
+    def add(self, owner: str, *, day: date, by: str, cpu_s: float) -> None:
+        if cpu_s > 0:
+            key = (owner, day, by)
+            self._tables.usage[key] = self._tables.usage.get(key, 0.0) + cpu_s
+
+    def forget(self, before: date) -> int:
+        old = [key for key in self._tables.usage if key[1] < before]
+        for key in old:
+            del self._tables.usage[key]
+        return len(old)

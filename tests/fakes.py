@@ -148,6 +148,7 @@ class ScriptedEngine:
     starts: int = 0
     kills: int = 0
     alive: bool = False
+    took_s: float = 0.0
 
     def start(self) -> None:
         if not self.alive:
@@ -169,6 +170,9 @@ class ScriptedEngine:
         if isinstance(event, Exited):
             self.alive = False
         return event
+
+    def cpu_s(self) -> float:
+        return self.took_s if self.alive else 0.0
 
     def kill(self) -> None:
         if self.alive:

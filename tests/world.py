@@ -15,14 +15,17 @@ import pytest
 import sqlalchemy as sa
 
 from app.engines import make_engine
+from app.identity import EVERYBODY
 from app.jobs import Claim, EncodedResult, Failed, Finished
 from app.outlooks import OutlookSource
 from app.programs import Programs
+from app.quotas import Quotas
 from app.service import JobService
 from app.settings import SETTINGS_VARIABLE, Settings
 from app.store import Store
 from app.targets import TargetControl
 from app.upkeep import Upkeep
+from app.visible_jobs import VisibleJobs
 from app.watching import Watchers
 from app.work import WorkService
 from qdispatch.model import ErrorKind, JobInfo, JobStatus, Result
@@ -93,11 +96,16 @@ class World:
     clock: ManualClock
     dispatcher: RecordingDispatcher
     queues: ManualQueues
-    jobs: JobService
+    service: JobService
+    jobs: VisibleJobs
+    """Of somebody who may do everything."""
     work: WorkService
     upkeep: Upkeep
     targets: TargetControl
     watchers: Watchers
+    quotas: Quotas
+    own_quotas: dict[str, dict[str, float]]
+    """Of single owners, by name."""
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def submit(self, **changes: Any) -> UUID:
@@ -166,6 +174,25 @@ def make_world(settings: Settings) -> World:
         outlooks=OutlookSource(store),
         interval_s=settings.server.watch_interval_s,
     )
+    own_quotas: dict[str, dict[str, float]] = {}
+    quotas = Quotas(
+        settings=settings,
+        store=store,
+        clock=clock,
+        own=lambda: own_quotas,
+        timer=lambda: clock().timestamp(),
+    )
+    # What a server does as it starts.
+    quotas.look()
+    service = JobService(
+        settings=settings,
+        store=store,
+        programs=programs,
+        dispatcher=dispatcher,
+        clock=clock,
+        changed=watchers.changed,
+        quotas=quotas,
+    )
     return World(
         settings=settings,
         store=store,
@@ -173,15 +200,11 @@ def make_world(settings: Settings) -> World:
         clock=clock,
         dispatcher=dispatcher,
         queues=queues,
-        jobs=JobService(
-            settings=settings,
-            store=store,
-            programs=programs,
-            dispatcher=dispatcher,
-            clock=clock,
-            changed=watchers.changed,
-        ),
+        service=service,
+        jobs=service.by(EVERYBODY),
         watchers=watchers,
+        quotas=quotas,
+        own_quotas=own_quotas,
         work=WorkService(store=store, programs=programs, clock=clock, settings=settings.jobs),
         upkeep=Upkeep(
             settings=settings.jobs,
@@ -190,8 +213,9 @@ def make_world(settings: Settings) -> World:
             dispatcher=dispatcher,
             queues=queues,
             clock=clock,
-            targets=tuple(settings.targets),
+            targets={name: each.concurrency for name, each in settings.targets.items()},
             reached_at=clock() - timedelta(days=1),
+            used_up=quotas.used_up,
         ),
         targets=TargetControl(settings=settings, store=store, clock=clock),
     )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from app.options import STATEVECTOR
 from qdispatch.model import ErrorKind, PauliSum
 from tasks.binding import Sweep
 from tasks.circuit import Circuit, Gate
@@ -29,7 +30,7 @@ from tasks.simulators.aer_sweep import FUSED_QUBITS, runs_together, simulate_tog
 from tasks.simulators.aer_ways import Ways
 from tasks.simulators.amplitudes import State
 from tasks.simulators.memory import fits
-from tasks.simulators.methods import SMALL, STATEVECTOR, splits
+from tasks.simulators.methods import SMALL, splits
 from tasks.simulators.outcomes import MAX_OUTCOMES, listed, measured, measured_qubits
 from tasks.simulators.results import (
     Raw,

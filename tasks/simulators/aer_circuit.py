@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from app.options import MPS, STABILIZER
 from qdispatch.model import ErrorKind
 from tasks.circuit import (
     Bits,
@@ -22,7 +23,7 @@ from tasks.circuit import (
 from tasks.simulators import SimulationError
 from tasks.simulators.amplitudes import State
 from tasks.simulators.clifford import Cliffords
-from tasks.simulators.methods import MPS, STABILIZER, splits
+from tasks.simulators.methods import splits
 from tasks.simulators.values import Pauli
 
 #: Gates that a method has no name for; they go in as matrices.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from app.options import METHODS_OF_AER, MPS, STABILIZER, STATEVECTOR
 from tasks.circuit import Branch, Circuit, Gate, Loop, Op
 from tasks.simulators import Request, SimulationError, bonds, memory
 from tasks.simulators.clifford import Cliffords
@@ -16,10 +17,7 @@ from tasks.simulators.methods import (
     ASKED,
     CLIFFORD,
     FASTEST,
-    MPS,
     OF_STATE,
-    STABILIZER,
-    STATEVECTOR,
     Choice,
     asked,
     corrects,
@@ -67,7 +65,7 @@ def choose(circuit: Circuit, request: Request, *, native: bool) -> Choice:
         SimulationError: OUT_OF_MEMORY if no method fits, UNSUPPORTED if the
             one that was asked for cannot run the circuit.
     """
-    wanted = asked(request, (STATEVECTOR, STABILIZER, MPS))
+    wanted = asked(request, METHODS_OF_AER)
     if wants_state(request):
         refuse_unless_vector(wanted, OF_STATE)
         return _as_vector(circuit, request, ASKED if wanted == STATEVECTOR else OF_STATE)

@@ -15,6 +15,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Final, Protocol, TypeAlias
 
+from app.options import AUTOMATIC, STATEVECTOR
 from tasks.binding import Sweep
 from tasks.circuit import Circuit
 from tasks.points import at_point, point_seed
@@ -22,7 +23,7 @@ from tasks.simulators import Request, Simulation, SimulationError, memory
 from tasks.simulators.aer_circuit import Setup
 from tasks.simulators.aer_core import Column, CoreAer, Point
 from tasks.simulators.aer_methods import statevector_bytes
-from tasks.simulators.methods import SMALL, STATEVECTOR
+from tasks.simulators.methods import SMALL
 
 #: What the states and outcomes of the points of one run may take, in bytes.
 _TOGETHER_BYTES: Final = 2**26
@@ -69,11 +70,11 @@ def runs_together(circuit: Circuit, request: Request) -> bool:
     They can if they run as state vectors whatever the values are, and are so
     small that it pays.
     """
-    wanted = request.options.get("method", "automatic")
+    wanted = request.options.get("method", AUTOMATIC)
     return (
         circuit.terminal is not None
         and circuit.n_qubits <= SMALL
-        and wanted in ("automatic", STATEVECTOR)
+        and wanted in (AUTOMATIC, STATEVECTOR)
         and memory.fits(statevector_bytes(circuit, request), request.memory_limit_bytes)
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from app.options import DOUBLE, PRECISIONS, SINGLE, unlike
 from qdispatch.model import ErrorKind
 from tasks.circuit import Circuit, Gate
 from tasks.simulators import Request, Simulation, SimulationError, stabilizer, statevector
@@ -51,14 +52,11 @@ class CirqSimulator:
 
     def simulate(self, circuit: Circuit, request: Request) -> Simulation:
         """Runs a circuit once; see `tasks.simulators.Simulator`."""
-        precision = request.options.get("precision", "single")
-        if precision not in ("single", "double"):
-            raise SimulationError(
-                ErrorKind.UNSUPPORTED,
-                f'extra: "precision" must be "single" or "double", not {precision!r}',
-            )
+        precision = request.options.get("precision", SINGLE)
+        if told := unlike(precision, PRECISIONS):
+            raise SimulationError(ErrorKind.UNSUPPORTED, f'extra: "precision" {told}')
         check(circuit, request)
-        if precision == "double":
+        if precision == DOUBLE:
             evolver: _Single | _Double = _Double(_Builder(self._cirq, circuit.n_qubits))
             method = "statevector (cirq)"
         else:

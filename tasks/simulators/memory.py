@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import Final
 
@@ -11,6 +12,9 @@ from tasks.simulators import SimulationError
 #: The usual way out.
 FEWER_QUBITS: Final = "Use fewer qubits"
 
+# What is there for certain, and not worth a question; in bytes.
+_SMALL_BYTES: Final = 2**22
+_UNUSED: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _MOST_BITS: Final = 80
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -55,8 +59,25 @@ def check(need_bytes: int, limit_bytes: int | None, what: str, advice: str = FEW
     Raises:
         SimulationError: OUT_OF_MEMORY, with need and limit.
     """
+    need = f"about {text(need_bytes)} as {what}"
     if not fits(need_bytes, limit_bytes):
-        raise refusal(f"about {text(need_bytes)} as {what}", limit_bytes, advice)
+        raise refusal(need, limit_bytes, advice)
+    if not _can_be_had(need_bytes):
+        raise refusal(f"{need}, more than there is just now", limit_bytes, advice)
+
+
+def _can_be_had(need_bytes: int) -> bool:
+    """Whether the kernel lets this process map that much.
+
+    Native code often does not survive it if not: qsim dies of it.
+    """
+    if need_bytes < _SMALL_BYTES:
+        return True
+    try:
+        mmap.mmap(-1, need_bytes, flags=_UNUSED).close()
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def refusal(need: str, limit_bytes: int | None, advice: str = FEWER_QUBITS) -> SimulationError:

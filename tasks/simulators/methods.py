@@ -6,17 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.options import AUTOMATIC, METHODS, STABILIZER, STATEVECTOR, unlike
 from qdispatch.model import ErrorKind
 from tasks.circuit import Branch, Circuit, Measure, Op, Reset
 from tasks.simulators import Request, SimulationError, memory
 from tasks.simulators.results import wants_state, wants_values
 from tasks.simulators.stabilizer_circuit import NotStabilizerError, StabilizerCircuit, convert
 from tasks.simulators.trajectories import split_terminal
-
-AUTOMATIC: Final = "automatic"
-STATEVECTOR: Final = "statevector"
-STABILIZER: Final = "stabilizer"
-MPS: Final = "matrix_product_state"
 
 #: Up to this many qubits a state vector is at its fastest.
 SMALL: Final = 16
@@ -54,7 +50,7 @@ def choose(circuit: Circuit, request: Request, *, vector_bytes: int) -> Choice:
         SimulationError: OUT_OF_MEMORY if neither can run it for its width,
             UNSUPPORTED if the one that was asked for cannot.
     """
-    wanted = asked(request, (STATEVECTOR, STABILIZER))
+    wanted = asked(request, METHODS)
     if wanted == STATEVECTOR:
         return Choice(method=STATEVECTOR, reason=ASKED)
     if wants_state(request):
@@ -81,11 +77,8 @@ def asked(request: Request, offered: Sequence[str]) -> str:
         SimulationError: UNSUPPORTED if the target does not offer it.
     """
     wanted = request.options.get("method", AUTOMATIC)
-    if wanted not in (AUTOMATIC, *offered):
-        raise SimulationError(
-            ErrorKind.UNSUPPORTED,
-            f'extra: "method" must be one of {", ".join((AUTOMATIC, *offered))}, not {wanted!r}',
-        )
+    if told := unlike(wanted, offered):
+        raise SimulationError(ErrorKind.UNSUPPORTED, f'extra: "method" {told}')
     return str(wanted)
 
 

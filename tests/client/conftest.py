@@ -7,15 +7,29 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import trustme
 
 from qdispatch import AsyncClient, Client, calls
 from tests.client.blocking import Blocking
+from tests.client.papers import Papers
 from tests.client.scripted import ScriptedServer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning:(cirq|pennylane)"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials are those of the tests."""
+    for name in ("TOKEN", "TOKEN_FILE", "TLS", "CA_FILE", "CERT_FILE", "KEY_FILE"):
+        monkeypatch.delenv(f"QDISPATCH_{name}", raising=False)
+
+
+@pytest.fixture(scope="session")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return Papers(trustme.CA(), tmp_path_factory.mktemp("papers"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conformance_cases import QASM2, QASM3
 from conformance_checks import same_distribution
-from conformance_runs import Run
+from conformance_runs import Run, run_on
 from qiskit import qasm2, qasm3
 from qiskit.quantum_info import Pauli, Statevector
 
@@ -126,3 +126,31 @@ def test_phases_under_control(run: Run, gate: str) -> None:
         expected = Statevector(qasm3.loads(direct.replace("rxx", "rzz")))
         values = [expected.expectation_value(Pauli(each.terms[0].paulis)).real for each in asked]
         np.testing.assert_allclose(straight, values, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("modified", "plain"),
+    [
+        (
+            "ctrl @ negctrl(2) @ ctrl @ ry(0.7) q[0],q[1],q[2],q[3],q[4];",
+            "x q[1];x q[2];ctrl(4) @ ry(0.7) q[0],q[1],q[2],q[3],q[4];x q[1];x q[2];",
+        ),
+        (
+            "negctrl @ inv @ ctrl @ pow(0.5) @ ry(0.7) q[3],q[1],q[0];",
+            "x q[3];ctrl(2) @ ry(-0.35) q[1],q[3],q[0];x q[3];",
+        ),
+        (
+            "ctrl @ pow(3) @ negctrl @ gphase(0.2) q[2],q[4];",
+            "x q[4];ctrl(2) @ gphase(0.6) q[2],q[4];x q[4];",
+        ),
+        ("ctrl @ ctrl @ inv @ ctrl @ x q[4],q[0],q[1],q[2];", "ctrl(3) @ x q[0],q[1],q[4],q[2];"),
+    ],
+    ids=["controls", "inverse and power", "phase", "plain"],
+)
+def test_modifiers_commute_as_they_are_taken_to(modified: str, plain: str) -> None:
+    head = QASM3 + "qubit[5] q;" + "".join(f"U(0.{q + 3},0.{q + 1},0.2) q[{q}];" for q in range(5))
+    states = [
+        run_on("pennylane", head + body, ResultType.STATEVECTOR).results[0].statevector
+        for body in (modified, plain)
+    ]
+    np.testing.assert_allclose(*states, atol=1e-12)

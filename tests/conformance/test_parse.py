@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from math import pi
+from pathlib import Path
 
 import pytest
 from conformance_cases import QASM2, QASM3
@@ -12,6 +14,7 @@ from conformance_runs import read
 from qiskit import qasm2
 
 from qdispatch.model import ErrorKind, ProgramFormat
+from tasks import budget, lowering, openqasm2
 from tasks.circuit import Branch, Gate, Measure
 from tasks.parse import parse
 from tasks.simulators import SimulationError
@@ -47,7 +50,14 @@ def test_statements_are_what_a_loaded_circuit_has(monkeypatch: pytest.MonkeyPatc
         angles = ",".join(str(place + 1) for place in range(gate.num_params))
         qubits = ",".join(["r[1]", "q[2]", "q[0]", "r[0]", "q[1]"][: gate.num_qubits])
         lines.append(f"{gate.name}({angles}) {qubits};" if angles else f"{gate.name} {qubits};")
-    lines.append("gphase(0.5);measure q[1]->d[2];measure r->c;reset r;h r;u2(pi/3,-0.1) q;")
+    lines += [
+        "gphase(0.5);measure q[1]->d[2];measure r->c;reset r;h r;u2(pi/3,-0.1) q;",
+        "opaque none(t) a;gate twice(t) a,b {rx(t/2) a;barrier a;cx a,b;rx(t/2) a;}",
+        "gate often(t,u) a,b,c {twice(t) a,b;twice(t+u) c,b;} often(0.5,pi) q[0],r[0],q[1];",
+        "gate nothing a {} nothing q;twice(0.25) r,q[2];creg e[1];",
+        "if(d==5) x q[0];if(c==2) measure q[0]->d[1];if(e==1) reset q;if(e==0) twice(0.5) q[0],r;",
+        "if(d==7) u2(0.5,1) q;if(c==3) gphase(0.25);if(d==0) nothing q[0];",
+    ]
     program = QASM2 + "\n".join(lines)
     with monkeypatch.context() as patch:
         patch.setattr(qasm2, "loads", None)
@@ -136,6 +146,19 @@ def test_wide_classical_registers() -> None:
     assert "classical bits" in str(refused("OPENQASM 2.0;\nqreg q[1];creg c[1000000000];"))
 
 
+@pytest.mark.parametrize("version", ["2.0", "3.0"])
+def test_nothing_is_opened_for_an_include(version: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Who opens a pipe to read it waits for somebody who writes: this would never end.
+    link = tmp_path / "stdgates.inc"
+    link.symlink_to(pipe)
+    for path in (pipe, link, f"{tmp_path}/../{tmp_path.name}/pipe"):
+        error = refused(f'OPENQASM {version};\ninclude "{path}";\n')
+        assert error.kind is ErrorKind.PROGRAM_INVALID
+        assert "line 2" in str(error)
+
+
 def doubling(parameter: str, call: str) -> str:
     gates = [f"gate g0{parameter} a {{x a;}}"]
     gates += [
@@ -184,8 +207,13 @@ def test_nested_gate_definitions(parameter: str, call: str, use: str) -> None:
         QASM3 + "qubit q;rx(1 " + "+  1 " * 60 + "@) q;",
         QASM2 + "qreg q[1];x" + "/*" * 200_000,
         QASM3 + "qubit q;\nh" + " " * 200_000 + "@;",
+        QASM3 + "qubit q;const int a = 2**4000 * 2**4000;",
+        QASM3 + "qubit q;let a = q[0:10**12];",
+        QASM3 + "qubit q;while (true) {x q;}",
+        # The parser, which is native, gives up on it without an error of its own.
+        QASM2 + f"qreg q[{'6' * 60}q];",
     ],
-    ids=range(24),
+    ids=range(28),
 )
 def test_hostile_and_wrong_programs(program: str) -> None:
     assert refused(program).kind is ErrorKind.PROGRAM_INVALID
@@ -230,12 +258,73 @@ def test_shifts_by_more_than_any_number_has() -> None:
         (QASM3 + "qubit q;bit c;while(c) {continue;}", "continue"),
         (QASM3 + "float[64] f;", "FloatType"),
         (QASM3 + "qubit q;for int i in [0:1000000000] {x q;}", "2,000,000 operations"),
+        (QASM3 + "qubit q;for int i in [0:2**2000] {}", "2,000,000 operations"),
+        (QASM3 + "qubit q;for int i in [2**2000:-2**1000:0] {}", "2,000,000 operations"),
+        (QASM3 + "".join(f"int[60000] a{i};" for i in range(5000)), "65536 bits"),
+        (QASM3 + "qubit q;" + "ctrl @ " * 65 + "x q;", "64 controls"),
+        (
+            QASM3 + "gate g a {" + "h a;" * 3000 + "} qubit[29] q;ctrl(28) @ g q;",
+            "28 controls of gate",
+        ),
         (QASM3 + "qubit q;bit[2] c;c = measure q;", "1 qubits do not fit into 2 bits"),
         (QASM3 + "qubit q;bit[2] c;uint[4] i = c;rx(i) q;", "known before the run"),
     ],
 )
 def test_refusals_name_the_construct(program: str, construct: str) -> None:
     assert construct in str(refused(program))
+
+
+WIDE = "qreg q[20000];creg c[20000];"
+BODY = f"gate g0 a {{{'x a;' * 1200}}}" + "".join(
+    f"gate g{i} a {{g{i - 1} a;}}" for i in range(1, 5)
+)
+DOUBLES = "".join(f"let a{i} = a{i - 1} ++ a{i - 1};" for i in range(1, 30))
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (QASM2 + WIDE + "reset q;" * 6, "100,000 operations"),
+        (QASM2 + WIDE + "measure q->c;" * 6, "100,000 operations"),
+        (QASM2 + WIDE + "gate g a {x a;x a;}" + "g q;" * 3, "100,000 operations"),
+        (QASM2 + WIDE + "if(c==1) x q;" * 3, "100,000 operations"),
+        (QASM2 + WIDE + "if(c==1) measure q->c;" * 3, "100,000 operations"),
+        (QASM2 + "".join(f"gate g{i} a {{}}" for i in range(101)), "more than 100 gates"),
+        (QASM2 + "".join(f"opaque g{i} a;" for i in range(101)), "more than 100 gates"),
+        (QASM2 + BODY + "qreg q[1];g4 q[0];", "come to more than 5,000 operations"),
+        (QASM3 + BODY.replace(";", ";\n") + "qubit[1] q;g4 q[0];", "come to more than 5,000"),
+        (QASM3 + "qubit[20000] q;" + "reset q;" * 6, "100,000 operations"),
+        (QASM3 + "qubit[20000] q;for int i in [0:5] {reset q;}", "100,000 operations"),
+        (QASM3 + "qubit[20000] q;bit[20000] c;" + "c = measure q;" * 6, "100,000 operations"),
+        (QASM3 + "qubit[20000] q;" + "x q;" * 6, "100,000 operations"),
+        (QASM3 + "qubit[20000] q;gate g a {}" + "g q;" * 6, "100,000 operations"),
+        (QASM3 + "qubit[20000] q;input float t;" + "ctrl @ gphase(t) q;" * 6, "100,000 operations"),
+        (QASM3 + "qubit[20000] q;for int i in [0:9] {let a = q ++ q[0:0];}", "slices and aliases"),
+        (QASM3 + "qubit[20000] q;for int i in [0:9] {x q[0:19999][0];}", "slices and aliases"),
+        (QASM3 + "qubit[9] q;let a0 = q;" + DOUBLES, "slices and aliases"),
+        (QASM3 + "qubit q;const int n = 65536;bit[n] a;bit[n] b;", "131072 classical bits"),
+    ],
+    ids=range(19),
+)  # fmt: skip
+def test_everything_counts(program: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever grows is refused, here at smaller limits than in earnest."""
+    for module in (lowering, openqasm2, budget):
+        monkeypatch.setattr(module, "MAX_OPERATIONS", 100_000)
+    for module in (lowering, budget):
+        monkeypatch.setattr(module, "MAX_EXPANDED", 5_000)
+    monkeypatch.setattr(openqasm2, "MAX_DEFINITIONS", 100)
+    monkeypatch.setattr(budget, "MAX_SELECTED", 150_000)
+    error = refused(program, max_qubits=20_000)
+    assert error.kind is ErrorKind.UNSUPPORTED
+    assert said in str(error)
+
+
+def test_what_a_program_may_have_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (lowering, openqasm2, budget):
+        monkeypatch.setattr(module, "MAX_OPERATIONS", 1000)
+    for head in (QASM2 + "qreg q[1];", QASM3 + "qubit[1] q;\n"):
+        assert len(read(head + "x q[0];\n" * 900).ops) == 900
+        assert len(read(head + "gate g a {" + "x a;\n" * 900 + "} g q[0];").ops) == 900
 
 
 def test_long_programs_are_read_quickly() -> None:
@@ -276,6 +365,28 @@ def test_long_openqasm3_programs_are_read_quickly() -> None:
     circuit = read(QASM3 + "qubit[20] q;\n" + "\n".join(lines))
     assert len(circuit.ops) == 20_000
     assert time.process_time() - began < 5
+
+
+def test_plain_statements_of_one_line_need_no_reference_parser(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("openqasm3.parse", None)
+    head = QASM3.replace("\n", " ")
+    assert len(read(head + "qubit q;" + "x q;" * 2000 + "\n" + "y q;" * 2000).ops) == 4000
+
+
+def test_statements_of_one_line_mean_the_same() -> None:
+    head = QASM3.replace("\n", " ")
+    statements = ["qubit[2] q;", "bit[2] c;", "const int n = 1;", "h q;", "x q[n];"]
+    statements += ["rx(pi/2) q[0];", "c[0] = measure q[0];", "if (c[0]) x q[1];", "else y q[1];"]
+    statements += ["cx q[0], q[1];", "for int i in [0:1] h q[i];", "let a = q[0:0];", "z a;"]
+    one = read(head + " ".join(statements))
+    assert one == read(head + "\n".join(statements))
+    assert one == read(head + " ".join(statements[:8]) + "\n" + "  ".join(statements[8:]) + " ")
+    assert len(one.ops) == 10
+    assert str(refused(QASM3 + "qubit q; x q;\nqubit[2] r; y\nq; x r[2]; x q;")).startswith(
+        "line 5"
+    )
 
 
 def test_lines_are_counted_across_simple_ones() -> None:

@@ -43,7 +43,7 @@ def test_ten_equal_jobs_share_what_they_can(name: str, monkeypatch: pytest.Monke
 
     count(qiskit.qasm2, "loads")
     count(qiskit_aer, "AerSimulator")
-    count(peak, "_forget")
+    count(peak.PeakMemory, "_forget")
     count(openqasm2, "read")
     count(CoreAer, "_execute")
     monkeypatch.setattr(type(simulator), "version", property(versioned))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks import waiting
 from tasks.main_process import WAITING
 
 
+@pytest.mark.slow
 def test_each_size_is_measured_in_a_process_of_its_own() -> None:
     times = waiting._one("cirq", 2, WAITING)
     assert len(times) == len(waiting._SIZES["cirq"])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryFile
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -67,6 +68,21 @@ def journal(world: World) -> Iterator[list[str]]:
         given.append("commit")
 
     with listening(world, before_cursor_execute=execute, begin=begin, commit=commit):
+        yield given
+
+
+@contextmanager
+def rows_read(world: World) -> Iterator[list[tuple[str, int]]]:
+    """What the database is asked, and how many rows it answers with.
+
+    SQLite does not know how many before they are read: -1.
+    """
+    given: list[tuple[str, int]] = []
+
+    def note(_connection: object, cursor: Any, text: str, *_: object) -> None:
+        given.append((text, cursor.rowcount))
+
+    with listening(world, after_cursor_execute=note):
         yield given
 
 

@@ -279,16 +279,25 @@ class Life(Agreement):
                 if ran and job.status.is_final:
                     job.file = trouble is not None and job.id in files
 
+    def _look(
+        self, call: Callable[[], int], change: Callable[[], int], after: Callable[[], None]
+    ) -> None:
+        """The sweep looks; where it meets trouble, it knows that the database was away."""
+        if not self._agree(call, change, after):
+            self.model.reached_at = None
+
     @precondition(lambda life: life.model.having(JobStatus.PENDING))
     @rule(later_s=st.sampled_from([0.0, 6.0]))
     def resend(self, later_s: float) -> None:
         self.world.clock.advance(later_s)
 
+        unsent = self.model.unsent()
+
         def after() -> None:
-            for job in self.model.unsent():
+            for job in unsent:
                 self._send(job)
 
-        self._agree(self.world.upkeep.resend, lambda: len(self.model.unsent()), after)
+        self._look(self.world.upkeep.resend, lambda: len(self.model.resend()), after)
 
     @precondition(lambda life: life.model.having(JobStatus.PENDING))
     @rule(later_s=st.sampled_from([0.0, 16.0]))
@@ -301,7 +310,7 @@ class Life(Agreement):
             for job in lost:
                 self._send(job)
 
-        self._agree(self.world.upkeep.resend_lost, lambda: len(lost), after)
+        self._look(self.world.upkeep.resend_lost, lambda: len(lost), after)
 
     @precondition(lambda life: life.model.spare_files())
     @rule(later_s=st.sampled_from([0.0, 601.0]))

@@ -269,6 +269,13 @@ class Model:
             and (each.not_before is None or each.not_before <= now)
         ]
 
+    def resend(self) -> list[ModelJob]:
+        """Sends what was not sent; nobody else does so within the next seconds."""
+        unsent = self.unsent()
+        for job in unsent:
+            job.not_before = self.clock() + timedelta(seconds=5)
+        return unsent
+
     def lost(self) -> list[ModelJob]:
         """Jobs whose messages may be missing from the queue, as many as are missing."""
         before = self._ago(self.settings.lost_after_s)

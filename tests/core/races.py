@@ -14,11 +14,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from app.identity import EVERYBODY
 from app.jobs import Claim
 from app.ports import utc_now
 from app.rows import JOB
-from app.service import Canceled, JobService
+from app.service import JobService
 from app.store import Store
+from app.visible_jobs import Canceled
 from app.work import WorkService
 from qdispatch.model import JobStatus
 from tests.specs import BELL, bell
@@ -64,7 +66,7 @@ class Track:
             programs=world.programs,
             dispatcher=world.dispatcher,
             clock=utc_now,
-        )
+        ).by(EVERYBODY)
         self._work = WorkService(
             store=world.store,
             programs=world.programs,
@@ -146,7 +148,9 @@ def prepare(world: World, number: int, status: JobStatus) -> list[Claim]:
         )
     for each in ids:
         world.programs.write({each: BELL})
-    return [Claim(job_id=each, attempt=1, faults=0, spec=info.spec) for each in ids]
+    return [
+        Claim(job_id=each, attempt=1, faults=0, spec=info.spec, owner=info.owner) for each in ids
+    ]
 
 
 def run(world: World, number: int, status: JobStatus, *, tracks: int) -> list[Race]:

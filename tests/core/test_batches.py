@@ -14,8 +14,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.service import BatchJobs
+from app import cancellation
+from app.cancellation import CutShortError
+from app.identity import EVERYBODY, Caller
+from app.service import JobService
 from app.settings import Settings
+from app.visible_jobs import BatchJobs
 from qdispatch.errors import (
     BatchNotFoundError,
     InvalidJobError,
@@ -61,7 +65,7 @@ def sent(world: World) -> list[UUID]:
 def check_nothing_remains(world: World) -> None:
     with world.store.inner.read() as tx:
         assert tx.history.count() == 0
-        assert tx.lists.batches(before=None, limit=1) == []
+        assert tx.lists.batches(before=None, sees=None, limit=1) == []
     assert world.files() == set()
     assert world.dispatcher.sent == []
 
@@ -179,7 +183,7 @@ def test_a_program_that_cannot_be_stored_makes_no_batch(
     # Equal programs would share a file.
     specs = [replace(each, program=f"{each.program}// {n}") for n, each in enumerate(bells(5))]
     monkeypatch.setattr(os, "fsync", fill_up)
-    with pytest.raises(UnavailableError, match="no space left"):
+    with pytest.raises(UnavailableError, match="the program cannot be stored"):
         world.jobs.submit_many(specs, request_id="r")
     check_nothing_remains(world)
 
@@ -237,8 +241,8 @@ def test_a_job_and_a_batch_may_have_the_same_request_id(world: World) -> None:
 
 
 def test_owners_have_request_ids_of_their_own(world: World) -> None:
-    mine = world.jobs.submit_many(bells(1), request_id="r", owner="me")
-    yours = world.jobs.submit_many(bells(2), request_id="r", owner="you")
+    mine = world.service.by(Caller(owner="me")).submit_many(bells(1), request_id="r")
+    yours = world.service.by(Caller(owner="you")).submit_many(bells(2), request_id="r")
     assert mine.batch.id != yours.batch.id
     assert world.info(keys(yours)[0]).owner == "you"
 
@@ -363,6 +367,45 @@ def test_a_batch_is_canceled_as_far_as_it_is_not_over(world: World) -> None:
     batch = world.jobs.batch(kept.batch.id).batch
     assert (batch.canceled, batch.finished, batch.is_final) == (2, 1, True)
     assert world.files() == set()
+
+
+def test_what_was_canceled_before_the_database_went_away_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancellation, "_BATCH", 2)
+    heard: list[UUID] = []
+    service = JobService(
+        settings=world.settings,
+        store=world.store,  # type: ignore[arg-type]
+        programs=world.programs,
+        dispatcher=world.dispatcher,
+        clock=world.clock,
+        changed=heard.extend,
+    )
+    jobs = service.by(EVERYBODY)
+    kept = jobs.submit_many(bells(5), request_id="r")
+    tell = world.dispatcher.revoke
+
+    def revoke(job_ids: Sequence[UUID], *, running: bool) -> None:
+        tell(job_ids, running=running)
+        if not world.store.trouble and len(world.dispatcher.revoked) == 2:
+            world.store.trouble = Trouble.ANSWER_LOST
+
+    monkeypatch.setattr(world.dispatcher, "revoke", revoke)
+    with pytest.raises(CutShortError, match="does not answer") as caught:
+        jobs.cancel_batch(kept.batch.id)
+    first, second, last = keys(kept)[:2], keys(kept)[2:4], keys(kept)[4]
+    assert caught.value.ends == dict.fromkeys(first, CancelVerdict.REMOVED_FROM_QUEUE)
+    assert caught.value.left_open == second
+    # Watchers look themselves, at those too of whom nobody knows.
+    assert set(heard) == {*first, *second, last}
+    assert {world.status(each) for each in (*first, *second)} == {JobStatus.CANCELED}
+    assert world.status(last) is JobStatus.PENDING
+    # With nothing done, there is nothing to tell.
+    world.store.away = True
+    with pytest.raises(UnavailableError) as nothing:
+        jobs.cancel_all([str(last)])
+    assert not isinstance(nothing.value, CutShortError)
 
 
 # -- deletion

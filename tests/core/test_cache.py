@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from app import cache as cache_module
 from app.cache import CacheUpkeep, content_key
+from app.identity import EVERYBODY, Caller
 from app.rows import JOB
 from app.store import Store, Transaction
 from qdispatch.errors import RequestConflictError, TargetDrainedError
@@ -95,7 +96,7 @@ def test_a_watcher_is_told_all_of_it_at_once(world: World) -> None:
     info = again(world)
     told = Told()
     world.watchers.start()
-    world.watchers.watch_job(UUID(info.id), after=0, tell=told)
+    world.watchers.watch_job(UUID(info.id), EVERYBODY, after=0, tell=told)
     assert told.end() is None
     world.watchers.close()
     assert tuple(told.events) == info.events
@@ -170,7 +171,7 @@ def test_others_run(world: World) -> None:
         info = again(world, **changes)
         assert (info.status, info.cached_from) == (PENDING, ""), changes
     spec = bell(seed=7)
-    assert world.jobs.submit(spec, request_id="r", owner="ada").status is PENDING
+    assert world.service.by(Caller(owner="ada")).submit(spec, request_id="r").status is PENDING
     assert world.info(world.submit(seed=7)).status is FINISHED
 
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.chunks import cut_into_chunks
+from app.identity import ANONYMOUS
 from app.jobs import Claim
 from app.ports import Chunk, Dispatch
 from app.submission import Order
@@ -84,7 +85,7 @@ def test_nothing_is_cut_from_nothing() -> None:
 def test_a_chunk_counts_as_one_message_until_its_jobs_have_their_own(
     world: World, chunk: Chunk
 ) -> None:
-    world.jobs.mark_sent([chunk])
+    world.service.mark_sent([chunk])
     with world.store.read() as tx:
         assert tx.sent() == {"aer": 1}
     world.queues.lengths["aer"] = 1
@@ -101,7 +102,7 @@ def test_a_chunk_counts_as_one_message_until_its_jobs_have_their_own(
 
 
 def test_a_chunk_that_was_lost_is_sent_whole_and_no_other(world: World, chunk: Chunk) -> None:
-    world.jobs.mark_sent(world.dispatcher.chunks)
+    world.service.mark_sent(world.dispatcher.chunks)
     world.dispatcher.sent.clear()
     world.queues.lengths["aer"] = len(world.dispatcher.chunks) - 1
     world.clock.advance(60)
@@ -110,7 +111,7 @@ def test_a_chunk_that_was_lost_is_sent_whole_and_no_other(world: World, chunk: C
 
 
 def test_a_chunk_that_a_slot_has_taken_is_not_lost(world: World, chunk: Chunk) -> None:
-    world.jobs.mark_sent(world.dispatcher.chunks)
+    world.service.mark_sent(world.dispatcher.chunks)
     world.dispatcher.sent.clear()
     world.queues.lengths["aer"] = len(world.dispatcher.chunks) - 1
     world.clock.advance(60)
@@ -120,7 +121,7 @@ def test_a_chunk_that_a_slot_has_taken_is_not_lost(world: World, chunk: Chunk) -
 
 def test_jobs_and_chunks_are_noted_as_sent_together(world: World, chunk: Chunk) -> None:
     (single,) = submitted(world, [bell(target="aer")])
-    world.jobs.mark_sent([chunk, Dispatch(job_id=single, target="aer", label="")])
+    world.service.mark_sent([chunk, Dispatch(job_id=single, target="aer", label="")])
     with world.store.read() as tx:
         assert None not in {row.sent_at for row in tx.jobs([single, *chunk.job_ids])}
 
@@ -134,7 +135,7 @@ def test_a_chunk_that_nobody_sent_is_sent_job_by_job(world: World, chunk: Chunk)
 
 def test_a_note_leaves_alone_what_was_given_back(world: World, chunk: Chunk) -> None:
     world.work.release(chunk.job_ids[:1])
-    world.jobs.mark_sent([chunk])
+    world.service.mark_sent([chunk])
     with world.store.read() as tx:
         sent = {row.id: row.sent_at for row in tx.jobs(chunk.job_ids)}
     assert sent.pop(chunk.job_ids[0]) is None
@@ -167,7 +168,7 @@ def test_those_that_wait_are_claimed_in_their_order(world: World, chunk: Chunk) 
 
 
 def test_a_target_that_is_paused_meanwhile_keeps_its_jobs(world: World, chunk: Chunk) -> None:
-    world.jobs.mark_sent([chunk])
+    world.service.mark_sent([chunk])
     world.targets.set_state("aer", TargetState.PAUSED)
     assert claimed(world, chunk) == []
     with world.store.read() as tx:
@@ -250,21 +251,23 @@ def test_a_lost_worker_leaves_jobs_that_have_their_own_messages(world: World, ch
 
 
 def test_jobs_that_come_together_share_messages_if_there_are_more_than_slots(world: World) -> None:
-    orders = [Order(spec=bell(target="aer"), request_id=f"r{n}") for n in range(9)]
-    jobs = world.jobs.submit_each(orders)
+    orders = [Order(spec=bell(target="aer"), request_id=f"r{n}", owner=ANONYMOUS) for n in range(9)]
+    jobs = world.service.submit_each(orders)
     slots = world.settings.targets["aer"].concurrency
     assert slots == 2
     assert sorted(len(each.job_ids) for each in world.dispatcher.chunks) == [4, 5]
     assert {each.job_id for each in world.dispatcher.sent} == {UUID(job.id) for job in jobs}
     world.dispatcher.chunks.clear()
-    world.jobs.submit_each([Order(spec=bell(target="aer"), request_id=f"s{n}") for n in range(2)])
+    world.service.submit_each(
+        [Order(spec=bell(target="aer"), request_id=f"s{n}", owner=ANONYMOUS) for n in range(2)]
+    )
     assert world.dispatcher.chunks == []
 
 
 def test_what_is_refused_is_in_no_chunk(world: World) -> None:
-    orders = [Order(spec=bell(target="aer"), request_id=f"r{n}") for n in range(8)]
-    (first,) = world.jobs.submit_each(orders[:1])
+    orders = [Order(spec=bell(target="aer"), request_id=f"r{n}", owner=ANONYMOUS) for n in range(8)]
+    (first,) = world.service.submit_each(orders[:1])
     world.dispatcher.sent.clear()
-    jobs = world.jobs.submit_each(orders)
+    jobs = world.service.submit_each(orders)
     assert jobs[0].id == first.id
     assert {each.job_id for each in world.dispatcher.sent} == {UUID(job.id) for job in jobs[1:]}

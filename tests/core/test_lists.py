@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from app import reading
+from app.identity import Caller
 from app.rows import JobRow
-from app.service import MAX_PAGE, PAGE
 from app.store_lists import ListStatements
+from app.visible_jobs import MAX_PAGE, PAGE
 from qdispatch.errors import BatchNotFoundError, InvalidJobError
 from qdispatch.model import JobStatus
 from qdispatch.updates import JobFilter
@@ -159,10 +160,12 @@ def test_filters_hold_together(world: World) -> None:
 
 
 def test_a_list_is_of_its_owners_jobs(world: World) -> None:
-    mine = world.jobs.submit(bell(), request_id="r", owner="me")
-    world.jobs.submit(bell(), request_id="r", owner="you")
-    assert [each.id for each in world.jobs.page(EVERY, owner="me").jobs] == [mine.id]
-    assert world.jobs.page(EVERY).jobs == ()
+    me = world.service.by(Caller(owner="me"))
+    mine = me.submit(bell(), request_id="r")
+    world.service.by(Caller(owner="you")).submit(bell(), request_id="r")
+    assert [each.id for each in me.page(EVERY).jobs] == [mine.id]
+    assert world.service.by(Caller(owner="nobody")).page(EVERY).jobs == ()
+    assert len(world.jobs.page(EVERY).jobs) == 2
 
 
 # -- pages

@@ -18,10 +18,23 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
+
+def _others_wait(tx: Transaction) -> None:
+    """Of a target with an owner who waits, though there is no such job."""
+    tx.feeding.others_wait(uuid4(), NOW)
+    tx.feeding._next_owner("aer", "you")
+    tx.feeding._is_in_queue("aer", "you", NOW)
+
+
 OFTEN: dict[str, Callable[[Transaction], object]] = {
     "load": lambda tx: tx.load(),
     "sent": lambda tx: tx.sent(),
-    "unsent": lambda tx: tx.unsent(NOW, NOW, 500, ["aer"]),
+    "backlogs": lambda tx: tx.feeding.backlogs(NOW, NOW, ["aer"]),
+    "next": lambda tx: tx.feeding.next(("aer", ""), NOW, NOW, 500),
+    "reserve": lambda tx: tx.feeding.reserve({None: [uuid4()]}, NOW, NOW),
+    "messages": lambda tx: tx.feeding.messages([("aer", "")]),
+    "pending_among": lambda tx: tx.feeding.pending_among([uuid4()]),
+    "others_wait": _others_wait,
     "sent_before": lambda tx: tx.sent_before("aer", NOW, messages=5, limit=500),
     "lapsed": lambda tx: tx.lapsed(NOW),
     "active_among": lambda tx: tx.active_among([uuid4()]),
@@ -29,6 +42,7 @@ OFTEN: dict[str, Callable[[Transaction], object]] = {
     "chunks": lambda tx: tx.chunks.jobs([uuid4()]),
     "active": lambda tx: tx.history.active(),
     "result_bytes": lambda tx: tx.history.result_bytes(),
+    "in_flight": lambda tx: tx.usage.in_flight(),
 }
 
 
@@ -53,3 +67,11 @@ def test_no_look_goes_through_all_jobs(world: World, name: str) -> None:
     of_jobs = [each for each in found if "job" in each.split()]
     assert of_jobs
     assert [each for each in of_jobs if "INDEX" not in each] == []
+
+
+def test_what_is_in_flight_is_not_looked_for_in_the_history(world: World) -> None:
+    with plans(world) as found, world.store.read() as tx:
+        tx.usage.in_flight()
+    (of_jobs,) = [each for each in found if "job" in each.split()]
+    # Not by that of owners, which would be the order to count in and has all jobs in it.
+    assert "SEARCH job USING INDEX job_status_idx (status=?)" in of_jobs

@@ -11,8 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.identity import ANONYMOUS, EVERYBODY, Caller
 from app.ports import Dispatch
 from app.service import JobService
+from app.store_feeding import Waiting
 from qdispatch.errors import (
     InvalidJobError,
     JobNotFoundError,
@@ -152,8 +154,8 @@ def test_other_content_under_the_same_request_id_is_refused(
 
 
 def test_owners_have_request_ids_of_their_own(world: World) -> None:
-    mine = world.jobs.submit(bell(), request_id="r", owner="me")
-    yours = world.jobs.submit(bell(shots=1), request_id="r", owner="you")
+    mine = world.service.by(Caller(owner="me")).submit(bell(), request_id="r")
+    yours = world.service.by(Caller(owner="you")).submit(bell(shots=1), request_id="r")
     assert mine.id != yours.id
     assert (mine.owner, yours.owner) == ("me", "you")
 
@@ -226,7 +228,7 @@ def test_a_program_that_cannot_be_stored_makes_no_job(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise UnavailableError("the program cannot be stored: no space left on device")
+        raise UnavailableError("the program cannot be stored for now; try again")
 
     monkeypatch.setattr(world.programs, "write", refuse)
     with pytest.raises(UnavailableError):
@@ -410,7 +412,7 @@ def test_targets_tell_their_load(world: World) -> None:
     world.submit(target="aer")
     world.running(target="aer")
     world.work.fail(world.running(target="cirq"), failed())
-    aer, cirq, pennylane = world.jobs.targets()
+    aer, cirq, pennylane = world.service.targets()
     assert [each.name for each in (aer, cirq, pennylane)] == ["aer", "cirq", "pennylane"]
     assert (aer.workers_online, aer.queue_length, aer.running) == (2, 2, 1)
     assert (cirq.workers_online, cirq.queue_length, cirq.running) == (0, 0, 0)
@@ -433,28 +435,33 @@ def test_a_repeated_request_is_answered_whatever_the_settings_have_become(world:
         programs=world.programs,
         dispatcher=world.dispatcher,
         clock=world.clock,
-    )
+    ).by(EVERYBODY)
     assert service.submit(bell(shots=500), request_id="r").id == first.id
     for refused in ("r", "other"):
         with pytest.raises(InvalidJobError, match="max_shots"):
             service.submit(bell(shots=501), request_id=refused)
 
 
+def unsent(world: World, tx: Any) -> list[Waiting]:
+    now: list[Waiting] = tx.feeding.next(("aer", ANONYMOUS), world.clock(), world.clock(), 10)
+    return now
+
+
 def test_a_late_note_does_not_keep_a_job_from_being_sent_again(world: World) -> None:
     claim = world.running()
     world.work.hand_over(claim)
-    world.jobs.mark_sent([dispatch(claim.job_id)])
+    world.service.mark_sent([dispatch(claim.job_id)])
     world.clock.advance(1)
     with world.store.read() as tx:
-        assert [each.attempt for each in tx.unsent(world.clock(), world.clock(), 10)] == [1]
-    world.jobs.mark_sent([dispatch(claim.job_id, attempt=1)])
+        assert [each.attempt for each in unsent(world, tx)] == [1]
+    world.service.mark_sent([dispatch(claim.job_id, attempt=1)])
     with world.store.read() as tx:
-        assert tx.unsent(world.clock(), world.clock(), 10) == []
+        assert unsent(world, tx) == []
 
 
 def test_mark_sent_notes_pending_jobs_only(world: World) -> None:
     pending, running = world.submit(), world.running().job_id
-    world.jobs.mark_sent([dispatch(each) for each in (pending, running, uuid4())])
+    world.service.mark_sent([dispatch(each) for each in (pending, running, uuid4())])
     with world.store.read() as tx:
         rows = [tx.job(each) for each in (pending, running)]
     assert [row and row.sent_at for row in rows] == [world.clock(), None]

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app import reading
+from app.identity import ANONYMOUS
 from app.reading import Found, Wanted
 from app.submission import Order
 from qdispatch.errors import (
@@ -27,13 +28,13 @@ from tests.world import World, finished
 
 
 def order(request_id: str, **changes: object) -> Order:
-    return Order(spec=bell(**changes), request_id=request_id)
+    return Order(spec=bell(**changes), request_id=request_id, owner=ANONYMOUS)
 
 
 def test_each_has_the_answer_to_its_own_order(world: World) -> None:
     kept = world.jobs.submit(bell(), request_id="kept")
     world.targets.set_state("cirq", TargetState.DRAINED)
-    answers = world.jobs.submit_each(
+    answers = world.service.submit_each(
         [
             order("new"),
             order("kept"),
@@ -74,10 +75,10 @@ def test_what_the_database_does_not_confirm_is_open_for_all(world: World, troubl
     orders = [order("a"), order("b")]
     world.store.trouble = trouble
     with pytest.raises(UnavailableError):
-        world.jobs.submit_each(orders)
-    answers = world.jobs.submit_each(orders)
+        world.service.submit_each(orders)
+    answers = world.service.submit_each(orders)
     assert [each.request_id for each in answers if isinstance(each, JobInfo)] == ["a", "b"]
-    assert len(world.jobs.submit_each(orders)) == 2
+    assert len(world.service.submit_each(orders)) == 2
     kept = {UUID(each.id) for each in answers if isinstance(each, JobInfo)}
     assert kept <= world.files()
 
@@ -91,7 +92,7 @@ def test_groups_that_meet_over_the_same_submissions(world: World) -> None:
     def submit(turned: bool) -> dict[str, str]:
         start.wait(10)
         some = [order(each) for each in (reversed(names) if turned else names)]
-        answers = world.jobs.submit_each(some)
+        answers = world.service.submit_each(some)
         return {each.request_id: each.id for each in answers if isinstance(each, JobInfo)}
 
     with ThreadPoolExecutor(4) as threads:
@@ -106,13 +107,13 @@ def test_each_has_the_job_that_it_asked_for(world: World) -> None:
     world.work.finish(ended, finished())
     pending = world.job_in(JobStatus.PENDING)
     wanted = [
-        Wanted(job_id=str(ended.job_id), results=True),
-        Wanted(job_id=str(pending), results=True),
-        Wanted(job_id=str(ended.job_id)),
-        Wanted(job_id=str(uuid4())),
-        Wanted(job_id="no-id"),
+        Wanted(job_id=str(ended.job_id), sees=None, results=True),
+        Wanted(job_id=str(pending), sees=None, results=True),
+        Wanted(job_id=str(ended.job_id), sees=None),
+        Wanted(job_id=str(uuid4()), sees=None),
+        Wanted(job_id="no-id", sees=None),
     ]
-    *found, unknown, no_id = world.jobs.get_each(wanted)
+    *found, unknown, no_id = world.service.get_each(wanted)
     results = world.jobs.results(str(ended.job_id))
     assert len(results) == 1
     assert found == [
@@ -130,5 +131,5 @@ def test_what_is_large_is_left_to_be_read_by_itself(
     small, large = world.job_in(JobStatus.PENDING), world.running()
     world.work.finish(large, finished())
     monkeypatch.setattr(reading, "LARGE_BYTES", 1)
-    wanted = [Wanted(job_id=str(each), results=True) for each in (small, large.job_id)]
-    assert world.jobs.get_each(wanted) == [Found(job=world.info(small)), None]
+    wanted = [Wanted(job_id=str(each), sees=None, results=True) for each in (small, large.job_id)]
+    assert world.service.get_each(wanted) == [Found(job=world.info(small)), None]

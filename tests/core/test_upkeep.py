@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
+from app.identity import ANONYMOUS
 from app.ports import Dispatch
 from app.rows import JobRow
 from app.upkeep import Upkeep
@@ -40,7 +42,7 @@ def test_unsent_jobs_are_sent_after_a_while(world: World) -> None:
     assert world.upkeep.resend() == 0
     world.clock.advance(6)
     assert world.upkeep.resend() == 2
-    assert world.dispatcher.sent == dispatches
+    assert [replace(each, urgency=0) for each in world.dispatcher.sent] == dispatches
     assert sent(world) == [first, second]
 
 
@@ -65,7 +67,8 @@ def test_the_oldest_are_sent_first(world: World) -> None:
     ids = [world.submit() for _ in range(3)]
     world.clock.advance(6)
     with world.store.read() as tx:
-        assert [each.job_id for each in tx.unsent(world.clock(), world.clock(), 2)] == ids[:2]
+        found = tx.feeding.next(("aer", ANONYMOUS), world.clock(), world.clock(), 2)
+    assert [each.id for each in found] == ids[:2]
     assert world.upkeep.resend() == 3
 
 
@@ -203,7 +206,7 @@ def test_a_sweep_that_starts_gives_workers_time_to_renew(world: World) -> None:
         dispatcher=world.dispatcher,
         queues=world.queues,
         clock=world.clock,
-        targets=("aer",),
+        targets={"aer": 2},
     )
     assert fresh.recover() == 0
     world.clock.advance(9)
@@ -225,7 +228,7 @@ def test_jobs_of_a_target_that_is_gone_are_in_nobodys_way(world: World) -> None:
         dispatcher=world.dispatcher,
         queues=world.queues,
         clock=world.clock,
-        targets=("aer",),
+        targets={"aer": 2},
     )
     assert upkeep.resend() == 1
     assert sent(world) == [here]
@@ -303,7 +306,7 @@ def test_workers_that_died_are_forgotten_after_an_hour(world: World) -> None:
     assert world.upkeep.forget_workers() == 0
     world.clock.advance(2)
     assert world.upkeep.forget_workers() == 1
-    assert world.jobs.targets()[0].workers_online == 1
+    assert world.service.targets()[0].workers_online == 1
 
 
 def test_young_files_are_kept(world: World) -> None:

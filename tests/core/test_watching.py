@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import app.watches
 from app import watching
+from app.identity import EVERYBODY
 from app.settings import Settings
 from app.watching import Watchers
 from app.work import WorkService
@@ -65,13 +66,13 @@ def watchers(world: World) -> Iterator[Watchers]:
 
 def watch(watchers: Watchers, job_id: UUID, after: int = 0) -> Told:
     told = Told()
-    watchers.watch_job(job_id, after=after, tell=told)
+    watchers.watch_job(job_id, EVERYBODY, after=after, tell=told)
     return told
 
 
 def watch_batch(watchers: Watchers, batch_id: str, after: tuple[int, ...] = ()) -> Told:
     told = Told()
-    watchers.watch_batch(UUID(batch_id), after=after, tell=told)
+    watchers.watch_batch(UUID(batch_id), EVERYBODY, after=after, tell=told)
     return told
 
 
@@ -373,8 +374,8 @@ def test_many_jobs_are_asked_for_piece_by_piece(
 def test_who_leaves_is_forgotten(world: World, watchers: Watchers) -> None:
     kept = world.jobs.submit_many([bell()] * 2, request_id="r")
     told, batch_told = Told(), Told()
-    one = watchers.watch_job(UUID(kept.job_ids[0]), after=0, tell=told)
-    other = watchers.watch_batch(UUID(kept.batch.id), after=(), tell=batch_told)
+    one = watchers.watch_job(UUID(kept.job_ids[0]), EVERYBODY, after=0, tell=told)
+    other = watchers.watch_batch(UUID(kept.batch.id), EVERYBODY, after=(), tell=batch_told)
     told.times(1)
     batch_told.times(1)
     watchers.leave(one)
@@ -393,7 +394,7 @@ def test_who_leaves_is_forgotten(world: World, watchers: Watchers) -> None:
 def test_who_leaves_before_it_was_noticed_is_never_kept(world: World) -> None:
     job_id = world.submit()
     watchers, told = world.watchers, Told()
-    watchers.leave(watchers.watch_job(job_id, after=0, tell=told))
+    watchers.leave(watchers.watch_job(job_id, EVERYBODY, after=0, tell=told))
     other = watch(watchers, world.submit())
     watchers.start()
     other.times(1)
@@ -491,11 +492,13 @@ def _live(world: World, steps: list[tuple[str, int]]) -> None:
     watchers = world.watchers
     readers = [
         Reader(
-            lambda seen, told: watchers.watch_job(jobs[0], after=seen[0], tell=told),
+            lambda seen, told: watchers.watch_job(jobs[0], EVERYBODY, after=seen[0], tell=told),
             watchers.leave,
         ),
         Reader(
-            lambda seen, told: watchers.watch_batch(UUID(kept.batch.id), after=seen, tell=told),
+            lambda seen, told: watchers.watch_batch(
+                UUID(kept.batch.id), EVERYBODY, after=seen, tell=told
+            ),
             watchers.leave,
         ),
     ]

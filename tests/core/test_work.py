@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.identity import ANONYMOUS
 from app.jobs import Claim, EncodedResult, Finished, retry_delay_s
 from app.programs import ProgramLostError
 from qdispatch.model import ErrorKind, JobError, JobStatus, Timings
@@ -195,8 +196,9 @@ def test_a_job_that_is_handed_over_is_pending_and_unsent(world: World) -> None:
     assert world.status(claim.job_id) is JobStatus.PENDING
     assert world.files() == {claim.job_id}
     with world.store.read() as tx:
-        unsent = tx.unsent(world.clock(), world.clock() + timedelta(seconds=1), 10)
-    assert [each.job_id for each in unsent] == [claim.job_id]
+        later = world.clock() + timedelta(seconds=1)
+        unsent = tx.feeding.next(("aer", ANONYMOUS), world.clock(), later, 10)
+    assert [each.id for each in unsent] == [claim.job_id]
     assert not world.work.hand_over(claim)
 
 
@@ -217,14 +219,14 @@ def test_workers_come_and_go(world: World) -> None:
     world.work.report("aer@one", "aer", 2)
     world.work.report("aer@one", "aer", 2)
     world.work.report("aer@two", "aer", 2)
-    assert world.jobs.targets()[0].workers_online == 2
+    assert world.service.targets()[0].workers_online == 2
     world.clock.advance(29)
     world.work.report("aer@two", "aer", 2)
     world.clock.advance(2)
-    assert world.jobs.targets()[0].workers_online == 1
+    assert world.service.targets()[0].workers_online == 1
     world.work.leave("aer@two")
     world.work.leave("aer@nobody")
-    assert world.jobs.targets()[0].workers_online == 0
+    assert world.service.targets()[0].workers_online == 0
 
 
 @pytest.mark.parametrize("status", JobStatus)
@@ -329,7 +331,9 @@ def test_only_canceled_jobs_are_confirmed(world: World, status: JobStatus) -> No
     if status is JobStatus.CANCELED:
         return
     job_id = world.job_in(status)
-    claim = Claim(job_id=job_id, attempt=world.info(job_id).attempt, faults=0, spec=bell())
+    claim = Claim(
+        job_id=job_id, attempt=world.info(job_id).attempt, faults=0, spec=bell(), owner=ANONYMOUS
+    )
     assert world.work.confirm_stop(claim) is status
     assert world.info(job_id).stopped_at is None
 
@@ -348,6 +352,8 @@ def test_another_attempt_confirms_nothing(world: World) -> None:
 @pytest.mark.parametrize("status", JobStatus)
 def test_who_holds_a_job(world: World, status: JobStatus) -> None:
     job_id = world.job_in(status)
-    claim = Claim(job_id=job_id, attempt=world.info(job_id).attempt, faults=0, spec=bell())
+    claim = Claim(
+        job_id=job_id, attempt=world.info(job_id).attempt, faults=0, spec=bell(), owner=ANONYMOUS
+    )
     assert world.work.holds(claim) is (status is JobStatus.RUNNING)
     assert not world.work.holds(replace(claim, attempt=claim.attempt + 1))

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import jsonschema
 import pytest
 import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
+
+from app.exposure import check_exposure, check_page_exposure
+from app.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "compose.yaml").read_text()
@@ -30,7 +34,11 @@ WITHOUT_HEALTHCHECK = {"migrate", "sweep"}
 
 # ${NAME}, ${NAME:-default}, ${NAME:?message}, and $NAME; $$ is a plain $.
 REFERENCE = re.compile(r"(?<!\$)\$(?:\{(\w+)(?:(:?[-?+])([^}]*))?\}|(\w+))")
-SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|AUTH|COOKIE")
+# How callers are known is no secret, nor is where the file with one is.
+SECRET_NAME = re.compile(r"(PASS|SECRET|TOKEN|AUTH(?!__MODE)|COOKIE|_URL|BACKEND|API)(?!.*_FILE$)")
+# What may stand there though it is called so.
+NO_SECRET = {"QDISPATCH_PROGRAMS_URL": "file:///var/lib/qdispatch/programs"}
+TLS = yaml.safe_load((ROOT / "deploy" / "compose.tls.yaml").read_text())
 
 
 def uncommented(text: str) -> str:
@@ -38,16 +46,11 @@ def uncommented(text: str) -> str:
 
 
 REFERENCES = list(REFERENCE.finditer(uncommented(COMPOSE)))
-REQUIRED = {one[1] for one in REFERENCES if one[2] == ":?"}
 
 
 def interpolated() -> Any:
-    """The file as Compose sees it, with `x` for what the environment must give."""
-
-    def value(one: re.Match[str]) -> str:
-        return one[3] if one[2] == ":-" else "x"
-
-    return yaml.safe_load(REFERENCE.sub(value, uncommented(COMPOSE)))
+    """The file as Compose sees it, with an empty environment."""
+    return yaml.safe_load(REFERENCE.sub(lambda one: one[3], uncommented(COMPOSE)))
 
 
 def run(*command: object, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -76,10 +79,11 @@ def test_the_compose_plugin_agrees() -> None:
     docker = shutil.which("docker")
     if docker is None or run(docker, "compose", "version").returncode:
         pytest.skip("no docker compose here")
-    file = ROOT / "compose.yaml"
-    given = dict.fromkeys(REQUIRED, "x")
-    done = run(docker, "compose", "--file", file, "config", "--quiet", **given)
-    assert done.returncode == 0, done.stderr
+    files = [ROOT / "compose.yaml"], [ROOT / "compose.yaml", ROOT / "deploy" / "compose.tls.yaml"]
+    for each in files:
+        named = [word for file in each for word in ("--file", file)]
+        done = run(docker, "compose", *named, "config", "--quiet")
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -143,13 +147,68 @@ def test_only_server_flower_and_page_are_published_and_on_loopback() -> None:
         "flower": ["127.0.0.1:5555:5555"],
         "page": ["127.0.0.1:5556:5556"],
     }
+    assert not [name for name, one in SERVICES.items() if "expose" in one]
+
+
+def test_flower_and_page_are_there_only_when_asked_for() -> None:
+    assert {name: one["profiles"] for name, one in SERVICES.items() if "profiles" in one} == {
+        "flower": ["flower"],
+        "page": ["page"],
+    }
+    # What runs by default needs neither.
+    for one in SERVICES.values():
+        assert not {"flower", "page"} & one.get("depends_on", {}).keys()
 
 
 def test_the_network_of_the_broker_leads_nowhere() -> None:
     networks = yaml.safe_load(COMPOSE)["networks"]
-    assert networks["backend"] == {"internal": True}
-    for name in ("rabbitmq", "redis", "postgres", *WORKERS):
-        assert SERVICES[name]["networks"] == ["backend"]
+    assert networks == {"backend": {"internal": True}, "frontend": {}}
+    published = {"server", "flower", "page"}
+    for name, service in SERVICES.items():
+        expected = ["backend", "frontend"] if name in published else ["backend"]
+        assert service["networks"] == expected, name
+
+
+@pytest.mark.parametrize(
+    ("name", "section"), [("server", "server"), ("page", "page")], ids=["server", "page"]
+)
+def test_who_is_published_beyond_loopback_needs_tls(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, section: str
+) -> None:
+    check = {"server": check_exposure, "page": check_page_exposure}[name]
+    load = partial(load_as_in_compose, monkeypatch, tmp_path, name)
+    check(load())
+    listens = SERVICES[name]["ports"][0].partition(":-")[0].removeprefix("${")
+    with pytest.raises(SettingsError, match=f"{section}.published is 0.0.0.0:") as refusal:
+        check(load({listens: "0.0.0.0"}))
+    # Tokens are asked for as it is.
+    assert "tls.certificate" in str(refusal.value)
+    assert "auth.mode" not in str(refusal.value)
+    check(load({listens: "0.0.0.0"}, TLS["services"][name]["environment"]))
+
+
+def load_as_in_compose(
+    patch: pytest.MonkeyPatch,
+    folder: Path,
+    name: str,
+    dotenv: dict[str, str] | None = None,
+    more: dict[str, str] | None = None,
+) -> Settings:
+    """The settings of a service's process."""
+    made = make_secrets(folder / "secrets")
+    for variable in [each for each in os.environ if each.startswith("QDISPATCH_")]:
+        patch.delenv(variable)
+    for variable, value in (SERVICES[name]["environment"] | (more or {})).items():
+        text = REFERENCE.sub(lambda one: (dotenv or {}).get(one[1], one[3]), value)
+        patch.setenv(variable, text.replace("/run/secrets", str(made)))
+    return load_settings()
+
+
+def make_secrets(folder: Path) -> Path:
+    """What the script makes."""
+    done = run(sys.executable, "-I", "-S", ROOT / "deploy" / "make_secrets.py", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def test_volumes_are_declared_and_used() -> None:
@@ -174,42 +233,117 @@ def test_what_is_mounted_from_here_exists() -> None:
 # --- secrets ---------------------------------------------------------------------
 
 
-def test_a_secret_is_required_and_has_no_default() -> None:
-    secrets = [one for one in REFERENCES if SECRET_NAME.search(one[1] or one[4])]
-    assert secrets
-    for one in secrets:
-        assert one[2] == ":?", one[0]
+def used_secrets(service: dict[str, Any]) -> dict[str, str]:
+    """The secrets of a service, and where it sees them."""
+    each = [{"source": one} if isinstance(one, str) else one for one in service.get("secrets", [])]
+    return {one["source"]: one.get("target", f"/run/secrets/{one['source']}") for one in each}
 
 
-def test_no_password_is_written_down() -> None:
-    for name, service in SERVICES.items():
+def test_every_secret_is_a_file_that_the_script_makes(tmp_path: Path) -> None:
+    declared = yaml.safe_load(COMPOSE)["secrets"]
+    used = {name for one in SERVICES.values() for name in used_secrets(one)}
+    assert used == declared.keys()
+    made = make_secrets(tmp_path / "secrets")
+    names = set()
+    for one in declared.values():
+        folder, _, name = one.pop("file").rpartition("/")
+        assert (folder, one) == ("./deploy/secrets", {})
+        names.add(name)
+    assert {file.name for file in made.iterdir()} == names
+    assert "/deploy/secrets/\n" in (ROOT / ".gitignore").read_text()
+
+
+def test_secrets_are_long_and_each_is_another(tmp_path: Path) -> None:
+    made = make_secrets(tmp_path / "a")
+    assert made.stat().st_mode & 0o777 == 0o700
+    texts = {file.name: file.read_text() for file in made.iterdir()}
+    words = {name: set(re.findall(r"[0-9a-f]{64}", text)) for name, text in texts.items()}
+    assert all(len(each) == 1 for each in words.values())
+    # Of PostgreSQL, RabbitMQ, Redis and Flower.
+    assert len(set().union(*words.values())) == 4
+    for service, others in {
+        "postgres_password": ["database_url"],
+        "rabbitmq.conf": ["broker_url", "flower_broker_api"],
+        "redis.conf": ["result_backend"],
+    }.items():
+        assert all(words[other] == words[service] for other in others)
+    # Run again, it changes nothing, and mends what is missing.
+    (made / "broker_url").unlink()
+    make_secrets(made)
+    assert {file.name: file.read_text() for file in made.iterdir()} == texts
+    assert (make_secrets(tmp_path / "b") / "flower_users").read_text() != texts["flower_users"]
+
+
+def test_each_service_is_told_what_it_needs_and_no_more() -> None:
+    told = {name: set(used_secrets(one)) for name, one in SERVICES.items()}
+    worker = {"database_url", "broker_url", "result_backend"}
+    assert told == {
+        "rabbitmq": {"rabbitmq_conf"},
+        "redis": {"redis_conf"},
+        "postgres": {"postgres_password"},
+        "migrate": {"database_url"},
+        "server": {"database_url", "broker_url"},
+        "sweep": {"database_url", "broker_url"},
+        "page": {"database_url"},
+        "flower": {"broker_url", "result_backend", "flower_users", "flower_broker_api"},
+        **dict.fromkeys(WORKERS, worker),
+    }
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_files_of_secrets_are_where_a_service_looks(name: str) -> None:
+    service = SERVICES[name]
+    there = set(used_secrets(service).values())
+    text = " ".join(
+        map(str, [*service.get("command", []), *service.get("environment", {}).values()])
+    )
+    looked = set(re.findall(r"/run/secrets/\w+", text))
+    assert looked == {each for each in there if each.startswith("/run/secrets/")}
+
+
+def test_no_secret_is_in_an_environment_or_an_argument() -> None:
+    for name, service in interpolated()["services"].items():
         for variable, value in service.get("environment", {}).items():
-            given = REFERENCE.sub("", str(value))
             if SECRET_NAME.search(variable):
-                assert given == "", f"{name}: {variable}"
-            for user in re.findall(r"//([^/@]*)@", given):
-                assert user in {":", "qdispatch:", "qdispatch"}, f"{name}: {variable}"
+                assert value == NO_SECRET.get(variable), f"{name}: {variable}"
+        words = [*service.get("command", []), *service["healthcheck"].get("test", [])]
+        for word in [*words, *service.get("environment", {}).values()]:
+            assert not re.search(r"//[^/@]*@|--requirepass|--basic-auth", str(word)), name
+    assert "?" not in {(one[2] or "")[-1:] for one in REFERENCES}
 
 
 def test_flower_is_never_open() -> None:
-    assert SERVICES["flower"]["environment"]["FLOWER_BASIC_AUTH"].startswith(
-        "${FLOWER_BASIC_AUTH:?"
-    )
+    flower = SERVICES["flower"]
+    assert flower["environment"]["FLOWER_BASIC_AUTH_FILE"] == "/run/secrets/flower_users"
+    assert flower["environment"]["FLOWER_PUBLISHED"] == "${FLOWER_LISTEN:-127.0.0.1}"
+    assert "--conf=/etc/qdispatch/flowerconfig.py" in flower["command"]
 
 
-def test_the_page_is_there_only_when_asked_for() -> None:
-    assert {name for name, one in SERVICES.items() if "profiles" in one} == {"page"}
+def test_tokens_are_asked_for() -> None:
+    for name in ("server", "page"):
+        environment = SERVICES[name]["environment"]
+        assert environment["QDISPATCH_AUTH__MODE"] == "token"
+        assert not [each for each in environment if "ALLOW_" in each]
     assert SETTINGS["page"]["address"].startswith("127.0.0.1:")
+
+
+def test_tls_is_one_more_file() -> None:
+    assert TLS["services"].keys() == {name for name, one in SERVICES.items() if "ports" in one}
+    for service in TLS["services"].values():
+        assert set(service["environment"].values()) == set(used_secrets(service).values())
+        # Lists are added to one another, and values by their names.
+        assert service.keys() == {"environment", "secrets"}
+    assert {one["file"] for one in TLS["secrets"].values()} == {
+        "./deploy/secrets/tls.pem",
+        "./deploy/secrets/tls.key",
+    }
 
 
 def test_every_variable_is_explained_and_empty() -> None:
     explained = dict(re.findall(r"^(\w+)=(.*)$", ENVIRONMENT, re.MULTILINE))
     assert explained.keys() == {one[1] or one[4] for one in REFERENCES}
     assert set(explained.values()) == {""}
-    required, _, optional = ENVIRONMENT.partition("# --- Optional")
-    assert {name for name in explained if f"\n{name}=" in required} == REQUIRED
-    for one in REFERENCES:
-        assert (one[2] == ":-") == (f"\n{one[1]}=" in optional), one[0]
+    assert {one[2] for one in REFERENCES} == {":-"}
 
 
 # --- what runs ---------------------------------------------------------------------
@@ -346,7 +480,52 @@ def test_units_are_hardened(path: Path) -> None:
     assert service["NoNewPrivileges"] == "yes"
     assert service["ProtectSystem"] == "strict"
     assert service["CapabilityBoundingSet"] == ""
-    assert service["EnvironmentFile"] == "/etc/qdispatch/environment"
+    assert service["LimitCORE"] == "0"
+    assert service["UMask"] == "0077"
+    closed = """AmbientCapabilities= ProtectHome=yes PrivateTmp=yes PrivateDevices=yes
+        DevicePolicy=closed PrivateUsers=yes ProtectProc=invisible ProtectClock=yes
+        ProtectHostname=yes ProtectKernelTunables=yes ProtectKernelModules=yes
+        ProtectKernelLogs=yes ProtectControlGroups=yes RestrictNamespaces=yes
+        RestrictRealtime=yes RestrictSUIDSGID=yes LockPersonality=yes RemoveIPC=yes
+        KeyringMode=private SystemCallArchitectures=native StateDirectoryMode=0700"""
+    for line in closed.split():
+        name, _, value = line.partition("=")
+        assert service[name] == value, name
+    # The last of several is what is kept here.
+    assert service["SystemCallFilter"] == "~@privileged"
+    assert service["RestrictAddressFamilies"] == "AF_INET AF_INET6 AF_UNIX"
+
+
+def test_engines_may_shut_themselves_in() -> None:
+    text = (UNITS[0].parent / "qdispatch-worker@.service").read_text()
+    allowed = " ".join(re.findall(r"^SystemCallFilter=([^~\n]+)$", text, re.MULTILINE)).split()
+    assert {
+        "@system-service",
+        "seccomp",
+        "landlock_create_ruleset",
+        "landlock_add_rule",
+        "landlock_restrict_self",
+    } == set(allowed)
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_units_take_secrets_as_files(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    loaded = dict(
+        re.fullmatch(r"LoadCredential=(\w+):/etc/qdispatch/credentials/(\w+)", line).groups()  # type: ignore[union-attr]
+        for line in lines
+        if line.startswith("LoadCredential=")
+    )
+    assert all(name == file for name, file in loaded.items())
+    assert set(re.findall(r"_FILE=%d/(\w+)", path.read_text())) == loaded.keys()
+    role = path.stem.removeprefix("qdispatch-")
+    # As in Compose, but where the broker's HTTP API is there is nobody's business here.
+    name = "worker-aer" if role == "worker@" else role
+    expected = set(used_secrets(SERVICES[name])) - {"flower_broker_api"}
+    assert loaded.keys() - {"programs_url"} == expected
+    given = " ".join(line for line in lines if line.startswith("Environment="))
+    assert not any(SECRET_NAME.search(each) for each in re.findall(r"([A-Z_]+)=", given))
+    assert "EnvironmentFile=-/etc/qdispatch/environment" in lines
 
 
 def test_every_role_has_a_unit() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from qdispatch import Client
 from tests.e2e.stack import Stack
 from tests.services.together import Services
+
+#: The processes whose log is JSON.
+IN_JSON: Final = ("server", "sweep", "cirq")
 
 
 @pytest.fixture(scope="package", params=["embedded", "full"])
@@ -22,6 +26,9 @@ def stack(
         assert services is not None
         services.start()
     stack = Stack(tmp_path_factory.mktemp(request.param), services)
+    # The others log as text.
+    for name in IN_JSON:
+        stack.environments[name] = {"QDISPATCH_LOG_FORMAT": "json"}
     stack.start()
     yield stack
     stack.stop()

@@ -33,7 +33,7 @@ data_dir = "{data_dir}"
 
 [server]
 address = "127.0.0.1:{port}"
-max_program_bytes = 200_000
+max_program_bytes = 8_000_000
 max_shots = 1_000_000
 # A worker's word may take long on a busy machine.
 cancel_wait_s = 20.0
@@ -232,6 +232,10 @@ class Stack:
         """Runs `celery -A tasks ...`."""
         return self.run("celery", "-A", "tasks", *command, check=check)
 
+    def ask(self, target: str, *command: str, check: bool = True) -> str:
+        """As `celery`, of one worker, which has time to answer however busy the machine is."""
+        return self.celery(*command, "-d", self.node(target), "-t", "20", check=check)
+
     def process(self, name: str) -> psutil.Process:
         """The process of that name."""
         return psutil.Process(self._processes[name].pid)
@@ -251,9 +255,8 @@ class Stack:
 
     def active_slots(self, target: str, job_id: str) -> list[int]:
         """The processes that run a job, as Celery has it."""
-        node = self.node(target)
-        active = json.loads(self.celery("inspect", "active", "--json", "-d", node, "-t", "20"))
-        return [task["worker_pid"] for task in active[node] if task["id"] == job_id]
+        active = json.loads(self.ask(target, "inspect", "active", "--json"))[self.node(target)]
+        return [task["worker_pid"] for task in active if task["id"] == job_id]
 
     def rows(self) -> int:
         """How many jobs the database has."""
@@ -273,6 +276,21 @@ class Stack:
         """The engines of a worker."""
         engines = [engine for each in self.fork_servers(target) for engine in each.children()]
         return [engine for engine in engines if engine.status() != psutil.STATUS_ZOMBIE]
+
+    def freeze(self, target: str, number: int) -> None:
+        """Has so many engines that compute stand still; others need the processors.
+
+        A slot sees no difference: what computes says nothing.
+        """
+        busy: list[psutil.Process] = []
+
+        def all_compute() -> bool:
+            busy[:] = [each for each in self.engines(target) if each.cpu_percent(0.2) > 0]
+            return len(busy) == number
+
+        assert wait_until(all_compute, READY_S), self.logs()
+        for engine in busy:
+            engine.suspend()
 
     def cancel_all(self) -> None:
         """Cancels every job that is not final."""

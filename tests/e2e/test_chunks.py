@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from qdispatch import Client
+from qdispatch import Batch, Client
 from qdispatch.circuits import CustomCircuit
 from qdispatch.model import CancelVerdict, JobStatus
 from tests.e2e import circuits
@@ -17,7 +17,7 @@ from tests.services.process import wait_until
 _LONG = (
     'OPENQASM 2.0; include "qelib1.inc"; qreg q[14]; creg c[1];'
     + "".join(f"h q[{n}];" for n in range(14))
-    + 40 * "h q[0]; measure q[0] -> c[0]; if (c == 1) ry(0.3) q[1]; cx q[1], q[0]; ry(0.2) q[0];"
+    + 400 * "h q[0]; measure q[0] -> c[0]; if (c == 1) ry(0.3) q[1]; cx q[1], q[0]; ry(0.2) q[0];"
 )
 
 
@@ -26,9 +26,23 @@ def long_circuit() -> CustomCircuit:
 
 
 def tasks(stack: Stack) -> list[dict[str, Any]]:
-    """What the workers' slots are at, as Celery tells it."""
-    active = json.loads(stack.celery("inspect", "active", "--json"))
-    return [task for some in active.values() for task in some]
+    """What the slots of aer are at, as Celery tells it."""
+    active: list[dict[str, Any]] = json.loads(stack.ask("aer", "inspect", "active", "--json"))[
+        stack.node("aer")
+    ]
+    return active
+
+
+def wait_until_two_run(batch: Batch, stack: Stack) -> list[str]:
+    running: list[str] = []
+
+    def two_run() -> bool:
+        running[:] = [job.id for job in batch.jobs() if job.status() is JobStatus.RUNNING]
+        return len(running) == 2
+
+    assert wait_until(two_run, 60), stack.logs()
+    stack.freeze("aer", 2)
+    return running
 
 
 def test_a_batch_of_small_jobs(client: Client, stack: Stack) -> None:
@@ -48,16 +62,9 @@ def test_a_batch_of_small_jobs(client: Client, stack: Stack) -> None:
 
 def test_canceling_one_leaves_the_others_of_its_chunk(client: Client, stack: Stack) -> None:
     batch = client.submit_batch([long_circuit()] * 24, target="aer", shots=100_000)
-    running: list[str] = []
-
-    def two_run() -> bool:
-        running[:] = [job.id for job in batch.jobs() if job.status() is JobStatus.RUNNING]
-        return len(running) == 2
-
-    assert wait_until(two_run, 60), stack.logs()
+    one, other = wait_until_two_run(batch, stack)
     carried = [set(task["args"][0]) for task in tasks(stack)]
     assert all(len(each) == 4 for each in carried)
-    one, other = running
     assert client.cancel_job(one) is CancelVerdict.STOPPED_RUNNING
     (kept,) = (client.get_job(each) for each in (other,))
     assert (kept.status, kept.attempt) == (JobStatus.RUNNING, 1)
@@ -71,9 +78,9 @@ def test_canceling_one_leaves_the_others_of_its_chunk(client: Client, stack: Sta
 
 def test_an_operator_terminates_a_chunk(client: Client, stack: Stack) -> None:
     batch = client.submit_batch([long_circuit()] * 24, target="aer", shots=100_000)
-    assert wait_until(lambda: len(tasks(stack)) == 2, 60), stack.logs()
+    wait_until_two_run(batch, stack)
     task, other = tasks(stack)
-    stack.celery("control", "terminate", "SIGTERM", task["id"])
+    stack.ask("aer", "control", "terminate", "SIGTERM", task["id"])
     # What has not begun after a moment is no part of the chunk any more.
     first, untouched = (each["args"][0][0] for each in (task, other))
     assert wait_until(lambda: client.get_job(first).status is JobStatus.CANCELED, 60)

@@ -101,10 +101,10 @@ REFUSALS: dict[str, tuple[pb.JobSpec, grpc.StatusCode, str, str]] = {
     "too many shots": (spec(shots=2_000_000), INVALID, "spec.shots", "0 to 1000000"),
     "seed too large": (spec(seed=2**63), INVALID, "spec.seed", str(2**63 - 1)),
     "oversized program": (
-        spec(program=b"//" + b"x" * 200_000),
+        spec(program=b"//" + b"x" * 8_000_000),
         TOO_LARGE,
         "spec.program",
-        "at most 200000",
+        "at most 8000000",
     ),
     "empty program": (spec(program=b"  "), INVALID, "spec.program", "empty"),
     "extra is no JSON": (spec(extra="{method"), INVALID, "spec.extra", "JSON object"),

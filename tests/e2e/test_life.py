@@ -37,6 +37,7 @@ def run_quick(client: Client, target: str = "aer") -> None:
 
 
 def test_cancel_of_a_pending_job(client: Client, stack: Stack, busy: list[Job]) -> None:
+    stack.freeze("aer", len(busy))
     waiting = client.submit(circuits.qiskit_circuit(), target="aer", shots=10)
     assert waiting.status() is JobStatus.PENDING
     assert f"{waiting.id}.qasm" in stack.programs
@@ -46,7 +47,7 @@ def test_cancel_of_a_pending_job(client: Client, stack: Stack, busy: list[Job]) 
     with pytest.raises(JobCanceledError):
         waiting.result(timeout_s=10)
     # Celery knows it as revoked, and says so once a slot has come to it.
-    assert wait_until(lambda: waiting.id in stack.celery("inspect", "revoked"), 30)
+    assert wait_until(lambda: waiting.id in stack.ask("aer", "inspect", "revoked"), 30)
     cancel_all(client, busy)
     run_quick(client)
     assert wait_until(lambda: "REVOKED" in record(stack, waiting), 30), record(stack, waiting)
@@ -90,6 +91,7 @@ def test_cancel_of_a_running_job_kills_its_engine_and_not_its_slot(
 def test_never_more_than_the_configured_jobs_run_at_once(
     client: Client, stack: Stack, busy: list[Job]
 ) -> None:
+    stack.freeze("aer", len(busy))
     third = client.submit(circuits.slow(), target="aer", shots=10)
     load = next(each for each in client.targets() if each.name == "aer")
     assert (load.running, load.queue_length) == (2, 1)

@@ -20,48 +20,56 @@ from qdispatch import Client, Job
 from qdispatch.model import JobStatus, ResultType
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tests.e2e import circuits
+from tests.e2e.listening import Listener, check_fork_servers, listeners
 from tests.e2e.stack import TARGETS, Stack, wait_for_status
 from tests.services.process import free_port, wait_until
 
 
 @pytest.fixture
-def running(client: Client) -> Job:
+def running(client: Client, stack: Stack) -> Job:
     job = client.submit(circuits.slow(), target="aer", shots=10)
     wait_for_status(client, [job.id], JobStatus.RUNNING)
+    stack.freeze("aer", 1)
     job.status()
     return job
 
 
 def test_celery_inspects_and_controls_workers(client: Client, stack: Stack, running: Job) -> None:
     node = running.info.worker
-    active = json.loads(stack.celery("inspect", "active", "--json"))
+    active = json.loads(stack.ask("aer", "inspect", "active", "--json"))
     assert [task["id"] for task in active[node]] == [running.id]
-    found = json.loads(stack.celery("inspect", "query_task", running.id, "--json"))
+    found = json.loads(stack.ask("aer", "inspect", "query_task", running.id, "--json"))
     assert found[node][running.id][0] == "active"
-    stats = json.loads(stack.celery("inspect", "stats", "--json"))
+    running.cancel()
+    stats = json.loads(stack.celery("inspect", "stats", "--json", "-t", "3"))
     assert {name.partition("@")[0] for name in stats} == {"aer", "cirq", "pennylane"}
     pool = stats[node]["pool"]
     assert pool["max-concurrency"] == 2
     assert set(pool["processes"]) == stack.slots("aer")
-    assert "task_acks_late" in stack.celery("inspect", "conf", "-d", node)
-    assert "OK" in stack.celery("control", "disable_events", "-d", node)
-    assert "OK" in stack.celery("control", "enable_events", "-d", node)
-    running.cancel()
     wait_for_status(client, [running.id], JobStatus.CANCELED)
+
+
+def test_celery_tells_a_workers_settings_and_turns_its_events_on(stack: Stack) -> None:
+    if stack.services is not None:
+        pytest.skip("what carries the question makes no difference to the answer")
+    assert "task_acks_late" in stack.ask("aer", "inspect", "conf")
+    assert "OK" in stack.ask("aer", "control", "disable_events")
+    assert "OK" in stack.ask("aer", "control", "enable_events")
 
 
 @pytest.mark.parametrize("terminate", [False, True])
 def test_an_operators_revoke_cancels(client: Client, stack: Stack, terminate: bool) -> None:
     slow = [client.submit(circuits.slow(), target="aer", shots=10) for _ in range(2)]
     wait_for_status(client, [job.id for job in slow], JobStatus.RUNNING)
+    stack.freeze("aer", len(slow))
     slots = stack.slots("aer")
     if terminate:
-        stack.celery("control", "terminate", "SIGTERM", slow[0].id)
+        stack.ask("aer", "control", "terminate", "SIGTERM", slow[0].id)
         wait_for_status(client, [slow[0].id], JobStatus.CANCELED)
         assert slow[1].status() is JobStatus.RUNNING
     else:
         waiting = client.submit(circuits.qiskit_circuit(), target="aer", shots=10)
-        stack.celery("control", "revoke", waiting.id)
+        stack.ask("aer", "control", "revoke", waiting.id)
         slow[0].cancel()
         wait_for_status(client, [waiting.id], JobStatus.CANCELED)
     slow[1].cancel()
@@ -88,7 +96,7 @@ def test_one_worker_too_many_for_the_machine_is_refused(stack: Stack) -> None:
 
 
 def test_a_pool_grows_as_far_as_the_machine_allows(stack: Stack) -> None:
-    text = stack.celery("control", "pool_grow", "1", "-d", stack.node("aer"), check=False)
+    text = stack.ask("aer", "control", "pool_grow", "1", check=False)
     assert "machine.max_simulations" in text
     assert len(stack.slots("aer")) == 2
 
@@ -129,6 +137,93 @@ def test_targets_are_listed_with_their_load(client: Client) -> None:
     assert (aer.default_time_limit_s, aer.max_time_limit_s) == (120.0, 1500.0)
     assert set(aer.program_formats) == {"openqasm2", "openqasm3"}
     assert set(aer.result_types) == set(ResultType)
+
+
+def test_nothing_listens_but_what_is_documented(stack: Stack) -> None:
+    stack.check()
+
+    def found(name: str) -> set[Listener]:
+        process = stack.process(name)
+        return listeners([process, *process.children(recursive=True)])
+
+    assert found("server") == {Listener(kind="tcp", place=stack.address)}
+    # Whatever broker and database there are.
+    assert found("sweep") == set()
+    for name in stack.targets:
+        check_fork_servers(found(name), 1)
+
+
+#: Puts messages that a worker must not read: in the form with headers, in the one
+#: without, and as commands.
+FORGE = """
+import json, pickle, sys
+from pathlib import Path
+from tasks.celery import app
+
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path(sys.argv[1]),)
+
+JSON = "application/json"
+job_id = "01a1fb9b-5f28-7645-9f6d-13295b6039a2"
+other_forms = [
+    ("application/x-python-serialize", pickle.dumps(Bomb())),
+    ("application/x-yaml", f"!!python/object/apply:os.mknod [{sys.argv[1]}]".encode()),
+    ("application/x-msgpack", bytes([0x93, 0x90, 0x80, 0x80])),
+    ("application/x-none", b"x"),
+    # Kombu lets these pass whatever is accepted.
+    ("application/data", b"args"),
+    ("application/text", b"args"),
+    # Broken; and not what a task has.
+    (JSON, b"{"),
+    (JSON, bytes([0xFF])),
+    *((JSON, json.dumps(each).encode()) for each in (None, 5, "args", ["args"])),
+]
+task = {"task": "qdispatch.run_job", "id": job_id}
+well = json.dumps([[job_id], {}, {}]).encode()
+headers = [
+    {"id": job_id, "task": {"a": 1}},
+    {"task": "qdispatch.run_job"},
+    {"task": "no.such.task", "id": job_id},
+    task | {"eta": 5},
+    task | {"eta": "x"},
+    task | {"expires": [1]},
+]
+with app.connection_for_write() as connection:
+    producer = connection.Producer(auto_declare=False)
+
+    def send(exchange, form, body, headers):
+        producer.publish(
+            body, exchange=exchange, routing_key="aer", content_type=form,
+            content_encoding="binary", serializer=None, headers=headers,
+        )
+
+    for form, body in other_forms:
+        send("qdispatch", form, body, task)
+        send("qdispatch", form, body, {})
+        send("celery.pidbox", form, body, {})
+    for each in headers:
+        send("qdispatch", JSON, well, each)
+"""
+
+
+def test_a_worker_reads_json_only_and_no_message_ends_it(client: Client, stack: Stack) -> None:
+    trap = stack.folder / "trap"
+    pid = stack.process("aer").pid
+    stack.python(FORGE, str(trap))
+    # It gets to what comes behind them all.
+    job = client.submit(circuits.qiskit_circuit(), target="aer", shots=10)
+    job.wait(60)
+    assert job.status() is JobStatus.FINISHED
+    assert "pong" in stack.ask("aer", "inspect", "ping")
+    assert stack.process("aer").pid == pid
+    stack.check()
+    log = (stack.folder / "aer.log").read_text()
+    for name in ("pickle", "yaml", "msgpack", "application/x-none"):
+        assert f"untrusted content of type {name}" in log, name
+    assert "a message makes no sense" in log
+    assert "Unrecoverable error" not in log
+    assert not trap.exists()
 
 
 def test_flower_shows_jobs_with_target_qubits_and_shots(client: Client, stack: Stack) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -16,19 +18,26 @@ import pytest
 from qdispatch import Client
 from qdispatch.model import JobStatus
 from tests.e2e import circuits
-from tests.e2e.stack import PROJECT, SETTINGS, Stack, wait_for_status
+from tests.e2e.listening import Listener, check_fork_servers, listeners
+from tests.e2e.stack import PROJECT, SETTINGS, TARGETS, Stack, wait_for_status
 from tests.services.process import free_port, wait_until
+
+
+def only(targets: Sequence[str]) -> str:
+    """The settings with these targets."""
+    head, *tables = re.split(r"(?=^\[targets\.)", SETTINGS, flags=re.MULTILINE)
+    return head + "".join(each for each in tables if each.split("]")[0][9:] in targets)
 
 
 class Up:
     """A running `app up`."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, targets: Sequence[str] = TARGETS) -> None:
         port = free_port()
         self.address = f"127.0.0.1:{port}"
         self.page = f"127.0.0.1:{free_port()}"
         settings = folder / "settings.toml"
-        settings.write_text(SETTINGS.format(data_dir=folder / "data", port=port))
+        settings.write_text(only(targets).format(data_dir=folder / "data", port=port))
         self.log = folder / "up.log"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("QDISPATCH_")}
         with self.log.open("wb") as log:
@@ -89,13 +98,18 @@ def test_it_runs_a_command_once_ready_and_ends_with_its_code(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_everything_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
-    up = Up(tmp_path, "--page")
+    up = Up(tmp_path, "--page", targets=["aer"])
     try:
         up.wait_for("Ctrl-C stops")
         assert f"page on http://{up.page}" in up.text()
         with urllib.request.urlopen(f"http://{up.page}/targets", timeout=10) as answer:
-            assert "pennylane" in answer.read().decode()
+            assert "aer" in answer.read().decode()
         family = up.family()
+        # What a scan of ports finds: see docs/deployment.md.
+        found = listeners([psutil.Process(up.process.pid), *family])
+        ports = {each for each in found if each.kind != "unix"}
+        assert ports == {Listener(kind="tcp", place=each) for each in (up.address, up.page)}
+        check_fork_servers(found - ports, 1)
         up.process.send_signal(number)
         assert up.process.wait(60) == 0, up.text()
     finally:
@@ -106,7 +120,7 @@ def test_it_stops_everything_when_told_to(tmp_path: Path, number: signal.Signals
 
 
 def test_it_leaves_no_process_behind_when_killed(tmp_path: Path) -> None:
-    up = Up(tmp_path)
+    up = Up(tmp_path, targets=["aer"])
     try:
         up.wait_for("Ctrl-C stops")
         with Client(up.address) as client:
@@ -115,9 +129,9 @@ def test_it_leaves_no_process_behind_when_killed(tmp_path: Path) -> None:
         family = up.family()
     finally:
         up.end()
-    # Server, sweep, three workers with slots, fork servers and engines, and
-    # the helpers between.
-    assert len(family) > 15
+    # Server, sweep, a worker with two slots, its fork server and two engines, and the
+    # helpers between.
+    assert len(family) > 7
     assert_gone(family)
 
 

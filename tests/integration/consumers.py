@@ -97,6 +97,6 @@ def drain(connection: Connection) -> None:
     """Delivers until nothing comes any more."""
     while True:
         try:
-            connection.drain_events(timeout=0.05)
+            connection.drain_events(timeout=0.3)
         except TimeoutError:
             return

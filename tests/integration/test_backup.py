@@ -66,7 +66,7 @@ def one_of_each(world: World) -> dict[str, UUID]:
     """Jobs at all the points where a backup can meet them."""
     jobs = {name: world.submit() for name in ("sent", "unsent", "lost", "held back")}
     for name in ("sent", "lost"):
-        world.jobs.mark_sent([Dispatch(job_id=jobs[name], target="aer", label="")])
+        world.service.mark_sent([Dispatch(job_id=jobs[name], target="aer", label="")])
     jobs["running"] = world.running().job_id
     jobs["running, renewed"] = world.running().job_id
     handed_over = world.running()

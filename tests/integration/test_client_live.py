@@ -21,6 +21,7 @@ from qdispatch.errors import BatchNotFoundError, InvalidJobError
 from qdispatch.model import JobStatus, Result, ResultType
 from qdispatch.results_codec import encode_result
 from rpc.server import Server
+from tests.integration.servers import running
 from tests.world import World, bell, finished, make_settings
 
 SWEPT = CustomCircuit(
@@ -43,10 +44,8 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 @pytest.fixture
 def server(world: World) -> Iterator[Server]:
-    server = Server(world.jobs, world.watchers, world.settings.server)
-    server.start()
-    yield server
-    server.stop(0)
+    with running(Server(world.service, world.watchers, world.settings.server)) as server:
+        yield server
 
 
 @contextmanager
@@ -60,12 +59,8 @@ def another(world: World, port: int) -> Iterator[int]:
     )
     address = {"address": f"127.0.0.1:{port}"}
     settings = world.settings.server.model_copy(update=address)
-    server = Server(world.jobs, watchers, settings)
-    server.start()
-    try:
+    with running(Server(world.service, watchers, settings)) as server:
         yield server.port
-    finally:
-        server.stop(0)
 
 
 @pytest.fixture

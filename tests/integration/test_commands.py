@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from app.operating import _table
 from app.settings import PROJECT, SETTINGS_VARIABLE
 from app.targets import Standing
 from qdispatch.model import JobStatus, TargetState
+from tests.specs import bell
 from tests.world import World
 
 Run = Callable[..., tuple[int, str, str]]
@@ -146,6 +148,57 @@ def test_requeue(run: Run, world: World) -> None:
     assert run("requeue") == (0, "3 jobs will be sent again by the sweep\n", "")
 
 
+def test_tokens_are_created_listed_and_revoked(run: Run, world: World) -> None:
+    code, token, said = run("token", "create", "--owner", "me", "--admin", "--expires", "30d")
+    assert code == 0
+    # By itself, for scripts; the rest is for people.
+    assert re.fullmatch(r"qd_[A-Z2-7]{10}_[A-Za-z0-9_-]{43}\n", token)
+    assert token.strip() not in said
+    assert f"admin's token {token[3:13]} of me; it expires " in said
+    assert 'set auth.mode = "token"' in said
+    _, other, _ = run("token", "create", "--owner", "you")
+    code, listed, _ = run("token", "list")
+    assert code == 0
+    assert [line.split()[:2] for line in listed.splitlines()] == [
+        ["ID", "STATE"],
+        [token[3:13], "valid"],
+        [other[3:13], "valid"],
+    ]
+    assert token[14:].strip() not in listed
+    assert run("token", "revoke", token[3:13], "AAAAAAAAAA") == (
+        1,
+        f"revoked {token[3:13]}\n",
+        "qdispatch: there is no token AAAAAAAAAA\n",
+    )
+    # One that has leaked may be given as a whole.
+    assert run("token", "revoke", other.strip()) == (0, f"revoked {other[3:13]}\n", "")
+    assert run("token", "revoke", other[3:13])[1] == f"was revoked before: {other[3:13]}\n"
+    assert run("token", "revoke", "--owner", "you")[1] == "you has no valid token\n"
+    states = [line.split()[1] for line in run("token", "list", "--owner", "you")[1].splitlines()]
+    assert states == ["STATE", "revoked"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["create", "--owner", "a b"], "is no name of an owner"),
+        (["create", "--owner", "me", "--expires", "2001-02-03"], "is past"),
+        (["create", "--owner", "me", "--expires", "soon"], "write 30d, 12h, or a day"),
+        (["revoke"], "or one owner with --owner"),
+        (["revoke", "no-id"], "an id has ten characters"),
+        (["revoke", "NOSUCHTOK1"], "of A to Z and 2 to 7"),
+    ],
+    ids=["name", "past", "no-time", "nothing", "no-id", "no-letters"],
+)
+def test_a_token_command_that_is_wrong_is_one_clear_line(
+    run: Run, arguments: list[str], says: str
+) -> None:
+    code, printed, complaint = run("token", *arguments)
+    assert (code, printed) == (1, "")
+    assert says in complaint
+    assert complaint.count("\n") == 1
+
+
 def test_backup_and_restore(
     run: Run, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,3 +256,53 @@ def test_as_a_process(environment: dict[str, str], world: World) -> None:
         assert done.returncode == code
         assert said in done.stdout + done.stderr
     assert states(world) == ["active", "drained", "active"]
+
+
+def words(table: str) -> list[list[str]]:
+    return [line.split() for line in table.splitlines()]
+
+
+def test_quotas_are_set_listed_and_unset(run: Run, world: World) -> None:
+    owner = "x" * 64
+    assert run("quota", "set", "--owner", owner, "program_bytes=1MiB", "jobs_in_flight=0") == (
+        0,
+        f"program_bytes of {owner}: 1,048,576\njobs_in_flight of {owner}: no limit\n",
+        "",
+    )
+    assert run("quota", "set", "--owner", "me", "cpu_s_per_day=9007199254740991.5")[0] == 0
+    code, listed, _ = run("quota", "list")
+    assert (code, [line.split()[0] for line in listed.splitlines()]) == (
+        0,
+        ["QUOTA", "cpu_s_per_day", "jobs_in_flight", "program_bytes"],
+    )
+    world.jobs.submit(bell(), request_id="r")
+    code, mine, _ = run("quota", "list", "--owner", "anonymous")
+    assert code == 0
+    assert ["jobs_in_flight", "50,000", "1", "settings"] in words(mine)
+    code, theirs, _ = run("quota", "list", "--owner", owner)
+    assert ["program_bytes", "1,048,576", "owner"] in words(theirs)
+    assert all(len(line) <= 80 for line in (listed + mine + theirs).splitlines())
+    assert run("quota", "unset", "--owner", "me", "shots", "cpu_s_per_day")[1] == (
+        "shots of me: was as in the settings\ncpu_s_per_day of me: as in the settings again\n"
+    )
+    assert run("quota", "unset", "--owner", "me")[1] == "me has no quotas of their own\n"
+    assert run("quota", "unset", "--owner", owner)[0] == 0
+    assert len(run("quota", "list")[1].splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["set", "--owner", "me", "jobs=5"], "there is no quota 'jobs'; there are: jobs_in_flight"),
+        (["set", "--owner", "me", "shots"], "'shots' is not KEY=VALUE"),
+        (["set", "--owner", "me", "shots=many"], "shots cannot be 'many'"),
+        (["set", "--owner", "a b", "shots=5"], "no name of an owner"),
+        (["unset", "--owner", "me", "jobs"], "there is no quota 'jobs'"),
+        (["list", "--owner", "a b"], "no name of an owner"),
+    ],
+    ids=["unknown", "no-value", "no-number", "set-owner", "unset-unknown", "list-owner"],
+)
+def test_what_is_no_quota_is_refused(run: Run, arguments: list[str], says: str) -> None:
+    code, printed, complaint = run("quota", *arguments)
+    assert (code, printed) == (1, "")
+    assert says in complaint

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -83,7 +83,9 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class ForkServerProcess:
     """A fork server in a process of its own."""
 
-    def __init__(self, folder: Path, plugin: Path, simulator: str = "stub") -> None:
+    def __init__(
+        self, folder: Path, plugin: Path, simulator: str = "stub", limits: Limits = LIMITS
+    ) -> None:
         self.address = folder / "fork-server"
         self.log = folder / "log"
         with self.log.open("wb") as log:
@@ -94,7 +96,8 @@ class ForkServerProcess:
                     "tasks.forkserver",
                     str(self.address),
                     simulator,
-                    json.dumps(asdict(LIMITS)),
+                    json.dumps(asdict(limits)),
+                    json.dumps({"form": "json", "times": True}),
                 ],
                 stdin=subprocess.PIPE,
                 stderr=log,
@@ -123,9 +126,9 @@ def serve(plugin: Path) -> Iterator[Serve]:
     """Starts a fork server; a Unix socket's path may not be as long as pytest's are."""
     with ExitStack() as stack:
 
-        def start(simulator: str = "stub") -> ForkServerProcess:
+        def start(simulator: str = "stub", limits: Limits = LIMITS) -> ForkServerProcess:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qd-")))
-            server = ForkServerProcess(folder, plugin, simulator)
+            server = ForkServerProcess(folder, plugin, simulator, limits)
             stack.callback(server.close)
             return server
 
@@ -176,7 +179,9 @@ def make_engine(engine: Engine) -> EngineMaker:
 
 def outcome_of(engine: Engine, spec: JobSpec) -> Finished | Failed:
     engine.submit(spec)
-    outcome = engine.wait(60)
+    # A sweep on a busy machine has time to tell how far it is.
+    while isinstance(outcome := engine.wait(60), Progress):
+        pass
     assert isinstance(outcome, Finished | Failed), outcome
     return outcome
 
@@ -228,6 +233,34 @@ def test_one_engine_runs_job_after_job(engine: Engine, shared: ForkServerProcess
     for action in ("refuse", "fail", "no_memory", "count"):
         outcome_of(engine, do(action))
     assert shared.engine().pid == pid
+
+
+# -- processor time
+
+
+def test_an_answer_tells_the_processor_time_of_its_job_alone(engine: Engine) -> None:
+    assert 0.1 <= outcome_of(engine, do("burn", 100)).cpu_s < 0.15
+    # The least, too: its processor time has a limit, which makes the kernel's clock coarse.
+    brief = [outcome_of(engine, do("count", time_limit_s=60)).cpu_s for _ in range(20)]
+    assert 0.0 < min(brief) <= max(brief) < 0.05
+    assert engine.cpu_s() == 0.0
+
+
+def test_the_processor_time_of_a_job_that_is_killed_is_known_before(engine: Engine) -> None:
+    outcome_of(engine, do("burn", 100))
+    engine.submit(do("burn", 60_000))
+    assert wait_until(lambda: engine.wait(0) is Signal.TIMEOUT and engine.cpu_s() >= 0.1, 30)
+    engine.kill()
+    assert engine.cpu_s() == 0.0
+
+
+def test_the_processor_time_of_a_crash_is_told_by_the_fork_server(engine: Engine) -> None:
+    outcome_of(engine, do("burn", 100))
+    engine.submit(do("burn_and_crash", 80))
+    event = engine.wait(60)
+    assert isinstance(event, Exited)
+    # To the hundredth of a second in which the kernel tells what it took before.
+    assert 0.07 <= event.cpu_s < 0.12
 
 
 # -- sweeps
@@ -304,7 +337,10 @@ def test_an_unforeseen_error_is_told_to_the_log_only(
     assert isinstance(outcome, Failed)
     assert "nobody's business" not in outcome.message
     assert "Traceback" not in outcome.message
-    assert "ZeroDivisionError: details that are nobody's business" in shared.log.read_text()
+    line = json.loads(shared.log.read_text().splitlines()[-1])
+    # Where it happened, and what it is; what it says may quote the program.
+    assert "stub_simulator.py" in line["exception"]
+    assert line["exception"].endswith("\nZeroDivisionError")
 
 
 # -- crashes and kills
@@ -328,6 +364,23 @@ def test_an_engine_that_dies_in_a_job_says_of_what(
     assert str(event) == says
     assert isinstance(outcome_of(engine, do("count")), Finished)
     assert shared.engine().pid != first
+
+
+@pytest.mark.parametrize(("size", "says"), [(0, "KeyError"), (1000, "does not end its answer")])
+def test_an_engine_that_answers_nonsense_is_killed(
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    size: int,
+    says: str,
+) -> None:
+    monkeypatch.setattr("tasks.engine._ANSWER_S", 1)
+    engine.kill()
+    engine.submit(do("babble", size))
+    assert engine.wait(60) == Exited(signal=signal.SIGKILL, code=0)
+    (record,) = caplog.records
+    assert says in record.getMessage()
+    assert isinstance(outcome_of(engine, do("count")), Finished)
 
 
 def test_an_engine_that_is_killed_from_outside(engine: Engine, shared: ForkServerProcess) -> None:
@@ -361,7 +414,8 @@ def test_killing_over_and_over_leaves_one_engine(engine: Engine, shared: ForkSer
         engine.submit(do("sleep"))
         engine.kill()
         engine.start()
-    assert len(shared.engines()) == 1
+    # The last one that was killed may not be reaped yet.
+    assert wait_until(lambda: len(shared.engines()) == 1, 10)
     assert isinstance(outcome_of(engine, do("count")), Finished)
 
 
@@ -595,8 +649,27 @@ def test_an_engine_holds_no_file_of_the_fork_server_or_of_other_slots(
         assert len([link for link in links if link.startswith("socket:")]) == 1
 
 
-def test_a_worker_gives_its_engines_no_secret(
-    plugin: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+@contextmanager
+def own_log_in(file: Path) -> Iterator[Path]:
+    """Has what this process writes to its log go into a file.
+
+    What pytest captures may lose what is written while it is looked at.
+    """
+    kept = os.dup(2)
+    try:
+        with file.open("ab") as log:
+            os.dup2(log.fileno(), 2)
+        yield file
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def test_a_worker_gives_its_engines_no_secret_and_passes_their_log_on(
+    plugin: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    tmp_path: Path,
 ) -> None:
     secrets = {
         "QDISPATCH_DATABASE_URL": "postgresql+psycopg://me:hidden-1@nowhere/q",
@@ -615,15 +688,19 @@ def test_a_worker_gives_its_engines_no_secret(
         leaving=0,
         overdue=0,
     )
-    running = MainProcess(plan, TargetSettings(simulator="stub", threads=3), 0)
-    engine = Engine(plan.fork_server, 0)
-    try:
+    with ExitStack() as ends:
+        own_log = ends.enter_context(own_log_in(tmp_path / "log"))
+        running = MainProcess(plan, TargetSettings(simulator="stub", threads=3), 0)
+        ends.callback(running.close)
+        engine = Engine(plan.fork_server, 0)
+        ends.callback(engine.close)
         engine.start()
         server = psutil.Process(running._process.pid)
         known = [each.environ() for each in (server, *server.children())]
-    finally:
-        engine.close()
-        running.close()
+        log = [os.readlink(f"/proc/{each.pid}/fd/2") for each in server.children()]  # noqa: PTH115
+        engine.submit(do("fail"))
+        assert wait_until(lambda: "stub_simulator.py" in own_log.read_text(), 20)
+    assert [each.partition(":")[0] for each in log] == ["pipe"]
     # The fork server and the engine.
     assert len(known) == 2
     for environment in known:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from app.programs import ProgramLostError, Programs
 from qdispatch.errors import QDispatchError, UnavailableError
@@ -66,6 +68,46 @@ def test_another_process_sees_what_came_later(url: str) -> None:
     job_id = uuid4()
     writer.write({job_id: BELL})
     assert [job for job, _ in reader.stored()] == [job_id]
+
+
+class Away(MemoryFileSystem):
+    """An object store that refuses, in words that are nobody's but the operator's."""
+
+    protocol = "away"
+
+    @staticmethod
+    def pipe_file(*_: Any, **__: Any) -> None:
+        # As the libraries of some do: an error of no common root, and all that was asked.
+        raise RuntimeError("403 of http://10.0.0.7:9000/programs/x?X-Signature=5ec2e7&a=b: denied")
+
+    cat_file = ls = pipe_file
+
+
+@pytest.mark.parametrize("kind", ["folder", "store"])
+def test_what_is_wrong_is_told_to_the_operator_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    fsspec.register_implementation("away", Away, clobber=True)
+    folder = tmp_path / "programs"
+    programs = Programs(str(folder) if kind == "folder" else "away://programs")
+    for call, said in {
+        lambda: list(programs.stored()): "the programs cannot be listed",
+        lambda: programs.write({uuid4(): BELL}): "the program cannot be stored",
+        lambda: programs.read(uuid4()): "the program cannot be read",
+    }.items():
+        caplog.clear()
+        if folder.is_dir():
+            folder.rmdir()
+        elif kind == "folder":
+            # Not even root can find a file in a file.
+            folder.write_text("in the way")
+        with pytest.raises(UnavailableError) as refusal:
+            call()
+        assert str(refusal.value) == f"{said} for now; try again"
+        told = caplog.records[-1].getMessage()
+        assert told.startswith(f"{said}: ")
+        assert (str(folder) if kind == "folder" else "http://10.0.0.7:9000/programs/x?***") in told
+        assert "5ec2e7" not in caplog.text
 
 
 def test_a_folder_that_is_away_can_be_tried_again(tmp_path: Path) -> None:

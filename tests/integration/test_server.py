@@ -50,6 +50,7 @@ from qdispatch.results_codec import encode_result
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from rpc.server import Server
+from tests.integration.servers import running
 from tests.specs import BELL, bell
 from tests.world import World, counts, failed, finished, make_settings
 
@@ -73,10 +74,8 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 @pytest.fixture
 def server(world: World) -> Iterator[Server]:
-    server = Server(world.jobs, world.watchers, world.settings.server)
-    server.start()
-    yield server
-    server.stop(0)
+    with running(Server(world.service, world.watchers, world.settings.server)) as server:
+        yield server
 
 
 @pytest.fixture
@@ -398,13 +397,16 @@ def test_a_defect_is_told_to_the_log_only(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("the password is 123")
 
-    monkeypatch.setattr(world.jobs, "get_each", fail)
+    monkeypatch.setattr(world.service, "get_each", fail)
+    job_id = str(uuid4())
     with caplog.at_level(logging.ERROR):
-        ended = refusal(lambda: stub.GetJob(pb.GetJobRequest(id="some-job")))
+        ended = refusal(lambda: stub.GetJob(pb.GetJobRequest(id=job_id)))
+        assert refusal(lambda: stub.GetJob(pb.GetJobRequest(id="any text"))).code is Code.INTERNAL
     assert ended.code is Code.INTERNAL
     for word in ("123", "Traceback", "ZeroDivisionError", ".py"):
         assert word not in ended.text
-    assert "GetJob some-job" in caplog.text
+    assert f"GetJob {job_id}" in caplog.text
+    assert "any text" not in caplog.text
     assert "the password is 123" in caplog.text
 
 
@@ -455,10 +457,27 @@ def test_reflection(channel: grpc.Channel) -> None:
     assert service.methods_by_name["CreateJob"].input_type.fields_by_name["spec"] is not None
 
 
+def test_reflection_of_what_is_no_request(channel: grpc.Channel) -> None:
+    ask = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+    refused = refusal(lambda: list(ask(iter([b"\x1a\x01\xff"]))))
+    assert refused.code is Code.INVALID_ARGUMENT
+    assert refused.text == "file_by_filename: must be text in UTF-8"
+
+
+def test_a_caller_that_is_gone_is_no_error_in_the_log(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger("grpc._cython.cygrpc")
+    said = "%s raised %s by servicer method [/qdispatch.v1.QDispatch/GetJob]"
+    log.error(said, "ExecuteBatchError", "in core")
+    log.error(said, "Unexpected [ValueError]", "in Python")
+    assert [each.args for each in caplog.records] == [("Unexpected [ValueError]", "in Python")]
+
+
 def test_an_address_that_is_taken_is_said(world: World, server: Server) -> None:
     taken = world.settings.server.model_copy(update={"address": f"127.0.0.1:{server.port}"})
     with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{server.port}.*another server"):
-        Server(world.jobs, world.watchers, taken)
+        Server(world.service, world.watchers, taken)
 
 
 # -- the client library
@@ -513,7 +532,7 @@ def test_cancel(client: Client, world: World) -> None:
 def test_targets(client: Client, world: World) -> None:
     world.work.report("aer@here", "aer", 2)
     world.submit(target="aer")
-    assert client.targets() == world.jobs.targets()
+    assert client.targets() == world.service.targets()
     assert client.targets()[0].workers_online == client.targets()[0].queue_length == 1
 
 
@@ -577,6 +596,6 @@ def test_an_answer_over_the_clients_own_limit_is_too_large(address: str, world: 
 def test_a_defect_of_the_service_is_a_server_error(
     client: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world.jobs, "targets", lambda: 1 / 0)
+    monkeypatch.setattr(world.service, "targets", lambda: 1 / 0)
     with pytest.raises(ServerError, match="INTERNAL"):
         client.targets()

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -34,6 +34,7 @@ from qdispatch.updates import Outlook
 from qdispatch.v1 import qdispatch_pb2 as pb
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 from rpc.server import Server
+from tests.integration.servers import running
 from tests.integration.test_server import refusal
 from tests.services.process import free_port, wait_until
 from tests.specs import BELL, bell
@@ -59,14 +60,8 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     return make_settings(tmp_path, database_url=database_url, server=server)
 
 
-@contextmanager
-def serving(world: World) -> Iterator[Server]:
-    server = Server(world.jobs, world.watchers, world.settings.server)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop(0)
+def serving(world: World) -> AbstractContextManager[Server]:
+    return running(Server(world.service, world.watchers, world.settings.server))
 
 
 @pytest.fixture

@@ -421,10 +421,25 @@ def test_a_direct_exchange_reaches_the_bound_queue_only(connection: Connection) 
     assert (size(connection, "aer"), size(connection, "cirq")) == (1, 1)
 
 
-def test_a_message_that_cannot_be_read_is_set_aside(connection: Connection, folder: Path) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda _: b"",
+        lambda _: b"\xff",
+        lambda _: b"[" * 100_000,
+        lambda text: text.replace(b'"base64"', b'"base65"'),
+        lambda text: text.replace(b'"body": ', b'"body": 7, "other": '),
+        lambda text: text.replace(b'"properties": {', b'"properties": 1, "other": {'),
+        lambda text: text.replace(b'"delivery_tag": ', b'"delivery_tag": [], "other": '),
+    ],
+    ids=["empty", "bytes", "deep", "encoding", "body", "properties", "tag"],
+)
+def test_a_message_that_cannot_be_read_is_set_aside(
+    connection: Connection, folder: Path, broken: Callable[[bytes], bytes]
+) -> None:
     put(connection, "aer", "first")
     [path] = (folder / "queues" / "aer").iterdir()
-    path.write_bytes(b"")
+    path.write_bytes(broken(path.read_bytes()))
     put(connection, "aer", "second")
     received = [get(connection, "aer") for _ in range(2)]
     assert [message.payload for message in received if message] == ["second"]

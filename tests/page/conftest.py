@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.audit import LogAudit
+from app.token_lookup import TokenLookup
 from page.__main__ import make_server
 from page.reading import Reader
 from page.site import build_site
@@ -62,14 +64,16 @@ class Stage:
         assert self.site is not None
         await self.site(scope, receive, send)
 
-    def show(self, world: World) -> None:
+    def show(self, world: World, lookup: TokenLookup | None = None) -> None:
         reader = Reader(
             settings=world.settings,
             store=world.store,  # type: ignore[arg-type]
             programs=world.programs,
             clock=world.clock,
         )
-        self.site = build_site(reader, hosts=world.settings.page.hosts)
+        self.site = build_site(
+            reader, hosts=world.settings.page.hosts, lookup=lookup, audit=LogAudit()
+        )
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -62,10 +63,12 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, migrated_sqlite: Pat
 
 def test_an_address_that_is_taken_is_a_clear_message(tmp_path: Path, migrated_sqlite: Path) -> None:
     shutil.copy(migrated_sqlite, tmp_path / "qdispatch.db")
-    with page(tmp_path, "192.0.2.1:5556", "page") as process:
-        _, said = process.communicate(timeout=30)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with page(tmp_path, address, "page") as process:
+            _, said = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "cannot listen on 192.0.2.1:5556" in said
+    assert f"cannot listen on {address}" in said
     assert "set page.address" in said
     assert "Traceback" not in said
 

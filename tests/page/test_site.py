@@ -363,10 +363,10 @@ def test_programs_that_cannot_be_read_are_told(
     served: Served, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_: UUID) -> str:
-        raise UnavailableError("the program cannot be read: no route to host")
+        raise UnavailableError("the program cannot be read for now; try again")
 
     job_id = world.submit()
     monkeypatch.setattr(world.programs, "read", away)
     answer = served.get(f"/jobs/{job_id}")
     assert answer.code == 200
-    assert "no route to host" in answer.text
+    assert "cannot be read for now" in answer.text

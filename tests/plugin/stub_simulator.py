@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
+import stat
+import struct
 import time
+from contextlib import suppress
 
 from qdispatch.model import ErrorKind, Result, ResultType
 from tasks.circuit import Circuit
 from tasks.simulators import Request, Simulation, SimulationError
+
+
+def _say(what: object) -> None:
+    raise SimulationError(ErrorKind.UNSUPPORTED, repr(what))
 
 
 class StubSimulator:
@@ -24,6 +32,8 @@ class StubSimulator:
             # Appends who runs this to a file.
             with open(str(request.options["tell"]), "a") as file:  # noqa: PTH123
                 file.write(f"{os.getpid()}\n")
+        if action == "captured":
+            _say(eval(str(request.options["code"])))  # what a hole in native code might allow
         if action == "quasi":
             return self._quasi(size)
         getattr(self, f"_{action}")(size)
@@ -51,6 +61,16 @@ class StubSimulator:
     def _exit(self, _size: int) -> None:
         os._exit(3)
 
+    def _babble(self, size: int) -> None:
+        """Answers what is none; with a size, begins one of so many bytes and does not go on."""
+        nonsense = b'{"kind": "sorry"}'
+        head = struct.pack("!i", size or len(nonsense))
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+            with suppress(OSError):
+                if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                    os.write(int(name), head + nonsense)
+        time.sleep(600)
+
     def _sleep(self, _size: int) -> None:
         # Native, and with the interpreter's lock held: no signal handler of
         # Python's would ever run.
@@ -58,6 +78,16 @@ class StubSimulator:
 
     def _nap(self, size: int) -> None:
         time.sleep(size / 1000)
+
+    def _burn(self, size: int) -> None:
+        """Takes so many milliseconds of the processor."""
+        end = time.process_time() + size / 1000
+        while time.process_time() < end:
+            pass
+
+    def _burn_and_crash(self, size: int) -> None:
+        self._burn(size)
+        self._crash(size)
 
     def _refuse_later(self, size: int) -> None:
         """Refuses what has been asked so many times before."""
@@ -74,6 +104,24 @@ class StubSimulator:
 
     def _fail(self, _size: int) -> None:
         raise ZeroDivisionError("details that are nobody's business")
+
+    def _map(self, size: int) -> None:
+        """Asks for so many MiB, and touches none of it."""
+        with mmap.mmap(-1, size * 2**20):
+            pass
+
+    def _ask(self, size: int) -> None:
+        """As Python's own objects do."""
+        bytearray(size * 2**20)
+
+    def _spin(self, _size: int) -> None:
+        while True:
+            pass
+
+    def _write(self, size: int) -> None:
+        """Leaves a file of so many MiB."""
+        with open("left", "wb") as file:  # noqa: PTH123
+            file.truncate(size * 2**20)
 
     def _take(self, size: int) -> None:
         """Touches so many MiB."""

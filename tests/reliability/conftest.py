@@ -12,7 +12,7 @@ from tests.reliability.ward import Ward, make_stack
 from tests.services.together import Services
 
 
-@pytest.fixture(scope="package", params=["embedded", "full"])
+@pytest.fixture(scope="package", params=["full", pytest.param("embedded", marks=pytest.mark.slow)])
 def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

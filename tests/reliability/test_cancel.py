@@ -93,7 +93,7 @@ def test_many_in_one_call(ward: Ward) -> None:
 def test_an_operators_revoke_of_a_running_job_cancels_it(ward: Ward, command: str) -> None:
     job, neighbour = ward.running(), ward.running()
     engine = ward.engine(job)
-    ward.stack.celery("control", *command.split(), job.id)
+    ward.stack.ask(STUB, "control", *command.split(), job.id)
     assert ward.end(job) == "canceled"
     assert wait_until(lambda: gone(engine), WAIT_S)
     assert f"{job.id}.qasm" not in ward.stack.programs
@@ -105,7 +105,7 @@ def test_an_operators_revoke_of_a_running_job_cancels_it(ward: Ward, command: st
 def test_an_operators_revoke_of_a_waiting_job_cancels_it(ward: Ward) -> None:
     busy = [ward.running(), ward.running()]
     waiting = ward.submit()
-    ward.stack.celery("control", "revoke", waiting.id)
+    ward.stack.ask(STUB, "control", "revoke", waiting.id)
     assert ward.end(waiting) == "canceled"
     assert f"{waiting.id}.qasm" not in ward.stack.programs
     ward.client.cancel_jobs([job.id for job in busy])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from qdispatch.model import JobStatus
+from qdispatch import Job
+from qdispatch.model import ErrorKind, JobStatus
+from tests.e2e.circuits import custom
+from tests.hostile.programs import GROWTH, million_gate_body
 from tests.reliability.ward import STUB, WAIT_S, Ward, gone
 from tests.services.process import wait_until
 
@@ -64,6 +68,41 @@ def test_what_can_never_succeed_is_not_tried_again(ward: Ward, action: str) -> N
     job = ward.submit(action)
     assert ward.end(job).startswith("failed: ")
     assert (job.info.attempt, job.info.faults) == (1, 0)
+
+
+def program(ward: Ward, text: str, program_format: str) -> Job:
+    """A job whose simulator does nothing; all there is to do is to read the program."""
+    circuit = custom(text, program_format=program_format, n_qubits=1)
+    return ward.client.submit(circuit, target=STUB, shots=10)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("neighbour")
+def test_hostile_programs_beside_what_ends_engines(ward: Ward) -> None:
+    """What is refused, what takes too much, and what ends its engine, all at once."""
+    hostile = [
+        each for each in GROWTH if each.kind is ErrorKind.UNSUPPORTED and "never" not in each.name
+    ]
+    refused = [program(ward, each.text, each.format) for each in hostile]
+    crash = ward.submit("crash")
+    real = program(ward, million_gate_body(), "openqasm2")
+    grown = ward.submit("grow", 800)
+
+    for job, case in zip(refused, hostile, strict=True):
+        assert (case.name, ward.end(job)) == (case.name, "failed: unsupported")
+        assert job.info.error is not None
+        assert re.search(case.says, job.info.error.message)
+        # One that shared a message with what ends engines may have been handed back.
+        assert job.info.faults == 0
+    assert ward.end(crash) == "failed: crashed"
+    assert crash.info.error is not None
+    assert "SIGSEGV" in crash.info.error.message
+    for job in (real, grown):
+        assert ward.end(job) == "failed: out_of_memory"
+        assert job.info.error is not None
+        assert re.search(r"\d GiB", job.info.error.message)
+        assert job.info.faults == 0
+    assert ward.end(ward.submit()) == "finished"
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_while_the_database_is_away_calls_are_unavailable_and_then_go_through(
     ward.end(ended)
     full.postgresql.kill()
     try:
-        with Client(ward.stack.address, timeout_s=1.0) as impatient:
+        with Client(ward.stack.address, timeout_s=3.0) as impatient:
             for call in (impatient.targets, lambda: impatient.get_job(ended.id)):
                 with pytest.raises(UnavailableError, match="database"):
                     call()

@@ -62,6 +62,8 @@ def make_stack(folder: Path, services: Services | None) -> Stack:
     site = install_stub(folder / "site")
     # What is answered from the cache puts nothing to the test.
     stack.environment["QDISPATCH_CACHE__MAX_BYTES"] = "0"
+    # Who runs a job is told in a file of the test's.
+    stack.environment["QDISPATCH_TARGETS__STUB__PATHS"] = json.dumps([str(folder.parent)])
     stack.environment["PYTHONPATH"] = os.pathsep.join((str(site), os.environ.get("PYTHONPATH", "")))
     return stack
 

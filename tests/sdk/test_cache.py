@@ -93,11 +93,13 @@ def _with_pennylane(client: Client, options: dict[str, Any]) -> object:
 def test_every_interface_uses_it_and_can_do_without(
     client: Client, last: Callable[[], JobInfo], run: Callable[..., Any]
 ) -> None:
-    values, hits = [], []
-    for options in ({}, {}, {"cache": False}):
+    values, hits, priorities = [], [], []
+    for options in ({}, {}, {"cache": False, "priority": 3}):
         values.append(run(client, options))
         hits.append(bool(last().cached_from))
+        priorities.append(last().spec.priority)
     assert hits == [False, True, False]
+    assert priorities == [0, 0, 3]
     if run is _with_backend:
         assert [hit for _, hit in values] == hits
         values = [counts for counts, _ in values]

@@ -20,8 +20,9 @@ from cirq.work.observable_measurement import RepetitionsStoppingCriteria, measur
 
 from qdispatch.cirq import Sampler
 from qdispatch.client import Client
-from qdispatch.errors import CircuitError, InvalidJobError
+from qdispatch.errors import CircuitError, InvalidJobError, Quota, QuotaError
 from qdispatch.model import JobStatus, ResultType
+from tests.client.scripted import ScriptedServer
 from tests.sdk.cirq_circuits import CERTAIN, UNCERTAIN, A, B, C, bell, ghz, joint, repeated_key
 from tests.sdk.inprocess import Installation
 
@@ -310,6 +311,23 @@ def test_an_interrupted_call_leaves_no_job(installation: Installation, client: C
         installation.dispatcher.release()
     (info,) = client.jobs(tag="interrupted")
     assert info.status is JobStatus.CANCELED
+
+
+def test_who_interrupts_the_waiting_for_room_waits_no_longer() -> None:
+    quota = Quota(name="jobs_in_flight", limit=1, use=1, retry_after_s=200)
+
+    def refuse(*_: object) -> QuotaError:
+        if len(server.requests) == 1:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return QuotaError("no room", quota=quota)
+
+    server = ScriptedServer()
+    server.say("CreateJob", refuse)
+    with Client(server.address) as client, pytest.raises(KeyboardInterrupt):
+        Sampler(client, target="cirq").run(bell())
+    first, second = server.asked("CreateJob")
+    assert first.request_id == second.request_id
+    server.stop()
 
 
 def test_no_other_sdk_is_imported() -> None:

@@ -100,11 +100,12 @@ def test_submit_with_everything() -> None:
     found = document(
         *("submit", "ghz.qasm", "--wait", *options.split()),
         *("--observable", "ZZI", "--observable", "0.5 X0 X1 X2 - 0.25 Z0"),
-        *("--tag", "first", "--tag", "second", "--extra", "{}"),
+        *("--tag", "first", "--tag", "second", "--extra", "{}", "--priority", "-2"),
     )
     job = found["job"]
     assert (job["n_qubits"], job["depth"], job["shots"], job["seed"]) == (3, 4, 200, 3)
     assert (job["tags"], job["time_limit_s"]) == (["first", "second"], 20)
+    assert (job["priority"], job["owner"]) == (-2, "anonymous")
     assert job["observables"] == ["ZZI", "0.5 X0 X1 X2 - 0.25 Z0"]
     (point,) = found["points"]
     assert set(point["counts"]) == {"000", "111"}
@@ -193,6 +194,8 @@ def test_lists_of_jobs() -> None:
     assert "--limit" in run("jobs", "--tag", "listed", "--limit", "2").stderr
     assert document("jobs", "--tag", "listed", "--until", "1h")["jobs"] == []
     assert document("jobs", "--tag", "listed", "--target", "cirq")["jobs"] == []
+    assert len(document("jobs", "--tag", "listed", "--owner", "anonymous")["jobs"]) == 3
+    assert document("jobs", "--tag", "listed", "--owner", "somebody")["jobs"] == []
     assert "No jobs." in run("jobs", "--tag", "none such").stderr
     run("jobs", "--since", "yesterday", code=2)
 
@@ -255,6 +258,9 @@ def test_a_wait_that_times_out() -> None:
         ("submit bell.qasm --observable Q", 2, "--observable"),
         ("submit bell.qasm --result state", 2, "--result"),
         ("submit bell.qasm --time-limit 0", 2, "--time-limit"),
+        ("submit bell.qasm --priority 11", 2, "--priority"),
+        ("targets --address localhost", 2, "is not HOST:PORT"),
+        ("--ca-file none.pem targets", 2, "none.pem cannot be read"),
         ("submit bell.qasm --target ibm", 3, "there is no target 'ibm'"),
         ("submit bell.qasm --shots 0 --result counts", 3, "spec.shots"),
         ("status nonsense", 3, "is not the id of a job"),

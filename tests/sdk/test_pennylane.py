@@ -336,10 +336,11 @@ def test_device_options_are_refused(client: Client) -> None:
 
 def test_errors_of_the_service_come_through(client: Client) -> None:
     def circuit() -> Any:
+        qml.T(0)
         return qml.expval(qml.Z(0))
 
     with pytest.raises(UnknownTargetError, match="nowhere"):
         qml.QNode(circuit, QDispatchDevice(1, client=client, target="nowhere"))()
-    device = QDispatchDevice(1, client=client, target="aer", extra='{"method": "nonsense"}')
-    with pytest.raises(JobFailedError, match="nonsense"):
+    device = QDispatchDevice(1, client=client, target="aer", extra='{"method": "stabilizer"}')
+    with pytest.raises(JobFailedError, match="stabilizer cannot run this"):
         qml.QNode(circuit, device)()

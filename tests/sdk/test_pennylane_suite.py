@@ -30,8 +30,9 @@ def outcomes(report: Path) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("shots", ["None", pytest.param("40000", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("shots", ["None", "40000"])
 def test_the_device_suite_passes(address: str, shots: str, tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     command = [

@@ -14,7 +14,13 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.primitives import SamplerV2 as AerSampler
 
 from qdispatch.client import Client
-from qdispatch.errors import CircuitError, JobCanceledError, JobFailedError, QDispatchError
+from qdispatch.errors import (
+    CircuitError,
+    InvalidJobError,
+    JobCanceledError,
+    JobFailedError,
+    QDispatchError,
+)
 from qdispatch.qiskit import Provider, SamplerOptions, SamplerV2
 from tests.sdk.inprocess import Installation
 from tests.sdk.qiskit_circuits import DYNAMIC, STATIC, bell, overlapping
@@ -167,11 +173,17 @@ def test_what_is_wrong_is_said(client: Client) -> None:
 
 
 def test_a_failed_job_says_why(client: Client) -> None:
-    sampler = SamplerV2(client, target="aer", options={"method": "nonsense"})
-    job = sampler.run([bell()])
-    with pytest.raises(JobFailedError, match="nonsense"):
+    circuit = QuantumCircuit(1, 1)
+    circuit.t(0)
+    circuit.measure(0, 0)
+    sampler = SamplerV2(client, target="aer", options={"method": "stabilizer"})
+    job = sampler.run([circuit])
+    with pytest.raises(JobFailedError, match="stabilizer cannot run this"):
         job.result()
     assert job.status() is JobStatus.ERROR
+    sampler = SamplerV2(client, target="aer", options={"method": "nonsense"})
+    with pytest.raises(InvalidJobError, match=r"extra\.method: on target aer it must be"):
+        sampler.run([bell()])
 
 
 def test_a_run_can_be_canceled(client: Client, installation: Installation) -> None:

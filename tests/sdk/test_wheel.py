@@ -17,6 +17,8 @@ import pytest
 
 from tests.sdk.pages import PROJECT, blocks, without_ids
 
+pytestmark = pytest.mark.slow
+
 CLIENT = PROJECT / "client"
 METADATA = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
 

@@ -9,16 +9,11 @@ from tests.services.rabbitmq import RabbitMQ
 from tests.services.redis_server import Redis
 from tests.services.together import Services
 
-# Fixture -> the server it stands for.
-FIXTURES = {"rabbitmq": "rabbitmq", "redis_server": "redis", "postgresql": "postgresql"}
-
 
 @pytest.fixture(scope="session")
-def services(request: pytest.FixtureRequest) -> Iterator[Services]:
-    """The servers that the collected tests use, begun together, not yet waited for."""
-    used = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+def services() -> Iterator[Services]:
+    """The servers, each of which starts when a test first uses it."""
     together = Services()
-    together.begin(server for fixture, server in FIXTURES.items() if fixture in used)
     try:
         yield together
     finally:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import amqp
 
+from tests.services.authority import Authority
 from tests.services.process import LOOPBACK, Service, ServiceError, free_port
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 # Keeps the node's and its tools' own traffic on loopback.
 DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
+# Two threads that do not spin while there is nothing to do: others need the processors.
+THREADS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 
 
 class RabbitMQ(Service):
@@ -48,6 +51,8 @@ class RabbitMQ(Service):
         self.settings = dict(settings or {})
         self.management = management
         self.management_port = free_port()
+        self.tls_port = free_port()
+        self.authority = Authority(directory / "tls")
         self._epmd_port = free_port()
         self._distribution_port = free_port()
 
@@ -57,13 +62,27 @@ class RabbitMQ(Service):
         return f"amqp://{self.user}:{self.password}@{LOOPBACK}:{self.port}/{self.vhost}"
 
     @property
+    def tls_url(self) -> str:
+        """The same with encryption, which clients have to say whom they trust for."""
+        there = f"{LOOPBACK}:{self.tls_port}"
+        return f"amqps://{self.user}:{self.password}@{there}/{self.vhost}"
+
+    @property
     def management_url(self) -> str:
         """For Flower's `--broker-api`."""
         return f"http://{self.user}:{self.password}@{LOOPBACK}:{self.management_port}/api/"
 
     def prepare(self) -> None:
         """Write the configuration."""
+        certificate, key = self.authority.issue("server", LOOPBACK)
         settings = {
+            "listeners.ssl.1": f"{LOOPBACK}:{self.tls_port}",
+            "ssl_options.cacertfile": str(self.authority.file),
+            "ssl_options.certfile": str(certificate),
+            "ssl_options.keyfile": str(key),
+            # Of clients that have a certificate, it has to be one of ours.
+            "ssl_options.verify": "verify_peer",
+            "ssl_options.fail_if_no_peer_cert": "false",
             "listeners.tcp.1": f"{LOOPBACK}:{self.port}",
             "default_user": self.user,
             "default_pass": self.password,
@@ -107,7 +126,7 @@ class RabbitMQ(Service):
             "RABBITMQ_MNESIA_BASE": str(here / "mnesia"),
             "RABBITMQ_NODENAME": "qdispatch@localhost",
             "RABBITMQ_PID_FILE": str(here / "pid"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": DISTRIBUTION,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{DISTRIBUTION} {THREADS}",
             # The shell script then becomes the node instead of minding it.
             "RUNNING_UNDER_SYSTEMD": "true",
         }

@@ -44,6 +44,7 @@ IDLE: Final[dict[str, tuple[Any, ...]]] = {
     "submission_date": (None, datetime(2026, 1, 1, tzinfo=UTC)),
     "time_limit_s": (None, 5.0),
     "tags": ((), ("a", "b")),
+    "priority": (0, 7),
 }
 
 telling = st.fixed_dictionaries({name: st.sampled_from(each) for name, each in TELLING.items()})

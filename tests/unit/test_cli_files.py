@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qdispatch.circuits import CustomCircuit
+from qdispatch.cli import programs
 from qdispatch.cli.exits import InputError
 from qdispatch.cli.files import load, load_all
 
@@ -106,3 +107,33 @@ def test_files_without_a_circuit(folder: Path, name: str, said: str) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match=said):
         load(f"{folder}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "n_qubits", "depth"),
+    [
+        ("OPENQASM 3.0; qubit[999999999] q; h q;", 999_999_999, 0),
+        ("OPENQASM 2.0; qreg q[1000]; h q; h q[7];", 1000, 2),
+        ("OPENQASM 2.0; qreg q[1000];" + "h q;" * 9, 1000, 9),
+        ("OPENQASM 2.0; qreg q[1000];" + "h q;" * 9 + "h q[0];", 1000, 0),
+    ],
+    ids=["beyond", "wide", "deep", "too much"],
+)
+def test_what_is_done_to_a_whole_register(
+    folder: Path, text: str, n_qubits: int, depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_MOST_TOUCHED", 9000)
+    (folder / "a.qasm").write_text(text)
+    circuit = load(f"{folder}/a.qasm").circuit
+    assert isinstance(circuit, CustomCircuit)
+    assert (circuit.n_qubits, circuit.depth) == (n_qubits, depth)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["qreg q[%s];", "qubit[%s] q;", "const int n = %s; qubit[n] q;", "h $%s;", "qubit q; h q[%s];"],
+)
+def test_a_number_that_no_register_reaches(folder: Path, text: str) -> None:
+    (folder / "a.qasm").write_text(f"OPENQASM 3.0; {text}" % ("9" * 5000))
+    with pytest.raises(InputError, match="a number of 5000 digits"):
+        load(f"{folder}/a.qasm")

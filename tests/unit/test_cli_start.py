@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from qdispatch.cli.exits import Exit, code_of
-from qdispatch.errors import QDispatchError
+from qdispatch.errors import AuthenticationError, QDispatchError
 from qdispatch.errors import RequestError as _RequestError
 
 
@@ -56,10 +56,13 @@ def test_every_error_has_an_exit_code() -> None:
         Exit.UNAVAILABLE,
         Exit.TIMED_OUT,
         Exit.DEFECT,
+        Exit.UNAUTHENTICATED,
     }
-    assert all(
-        code is Exit.REFUSED for kind, code in found.items() if issubclass(kind, _RequestError)
-    )
+    for kind, code in found.items():
+        if issubclass(kind, AuthenticationError):
+            assert code is Exit.UNAUTHENTICATED
+        elif issubclass(kind, _RequestError):
+            assert code is Exit.REFUSED
 
 
 def test_a_defect_of_the_command_shows_no_traceback() -> None:
@@ -67,9 +70,9 @@ def test_a_defect_of_the_command_shows_no_traceback() -> None:
         "import sys\n"
         "from qdispatch.cli import config, main\n"
         "def broken(*_): raise RuntimeError('something')\n"
-        "config.find_address = broken\n"
+        "config.find_connection = broken\n"
         "import qdispatch.cli.session as session\n"
-        "session.find_address = broken\n"
+        "session.find_connection = broken\n"
         "sys.argv = ['qdispatch', 'targets']\n"
         "sys.exit(main())\n"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qdispatch.cli.config import config_file, find_address
+from qdispatch.cli.config import Flags, config_file, find_connection
 from qdispatch.cli.exits import InputError
 from qdispatch.cli.programs import read_program
 from qdispatch.cli.values import moment_of, observable_of, parameters_of
@@ -151,17 +151,25 @@ def test_qubits_that_the_user_tells() -> None:
     assert read_program("OPENQASM 3.0; qubit[2 * 3] q;", n_qubits=6).n_qubits == 6
 
 
+def written(folder: Path, text: str | bytes, mode: int = 0o600) -> dict[str, str]:
+    """An environment with a configuration file."""
+    environment = {"XDG_CONFIG_HOME": str(folder)}
+    file = config_file(environment)
+    assert file == folder / "qdispatch" / "config.toml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    file.chmod(mode)
+    return environment
+
+
 def test_where_the_server_is(tmp_path: Path) -> None:
     environment = {"XDG_CONFIG_HOME": str(tmp_path)}
-    assert find_address(None, environment) == "127.0.0.1:50051"
-    file = config_file(environment)
-    assert file == tmp_path / "qdispatch" / "config.toml"
-    file.parent.mkdir()
-    file.write_text('address = "file:1"')
-    assert find_address(None, environment) == "file:1"
+    assert find_connection(Flags(), environment).address == "127.0.0.1:50051"
+    written(tmp_path, 'address = "file:1"', mode=0o644)
+    assert find_connection(Flags(), environment).address == "file:1"
     environment["QDISPATCH_ADDRESS"] = "variable:1"
-    assert find_address(None, environment) == "variable:1"
-    assert find_address("flag:1", environment) == "flag:1"
+    assert find_connection(Flags(), environment).address == "variable:1"
+    assert find_connection(Flags(address="flag:1"), environment).address == "flag:1"
 
 
 @pytest.mark.parametrize(
@@ -169,18 +177,58 @@ def test_where_the_server_is(tmp_path: Path) -> None:
     [
         ("address =", "not TOML"),
         ("address = 5", "must be a text"),
+        ("tls = 1", "tls must be true or false"),
         ('addres = "x:1"', "'addres' is not known"),
+        ('token = "a"\ntoken_file = "b"', "a token and a token_file"),
         (b"\xff", "not TOML"),
-        ('address = "localhost"', "has no port; write HOST:PORT"),
     ],
-    ids=["syntax", "type", "name", "bytes", "port"],
+    ids=["syntax", "type", "switch", "name", "twice", "bytes"],
 )
 def test_a_configuration_that_is_wrong(tmp_path: Path, text: str | bytes, said: str) -> None:
-    file = tmp_path / "qdispatch" / "config.toml"
-    file.parent.mkdir()
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    environment = written(tmp_path, text)
     with pytest.raises(InputError, match=said):
-        find_address(None, {"XDG_CONFIG_HOME": str(tmp_path)})
+        find_connection(Flags(), environment)
+
+
+def test_credentials_of_the_configuration(tmp_path: Path) -> None:
+    text = 'address = "file:1"\ntoken_file = "token"\ntls = true\nca_file = "/there/ca.pem"\n'
+    environment = written(tmp_path, text)
+    (tmp_path / "qdispatch" / "token").write_text("qd_file\n")
+    found = find_connection(Flags(), environment)
+    assert found.options == {
+        "token": "qd_file",
+        "tls": True,
+        "ca_file": Path("/there/ca.pem"),
+        "cert_file": None,
+        "key_file": None,
+    }
+    assert "qd_file" not in repr(found)
+    # The client asks the environment itself.
+    environment |= {"QDISPATCH_TOKEN": "qd_variable", "QDISPATCH_CA_FILE": "x"}
+    options = find_connection(Flags(tls=False), environment).options
+    assert (options["token"], options["tls"], options["ca_file"]) == (None, False, None)
+    (tmp_path / "other").write_text("qd_flag")
+    flags = Flags(token_file=str(tmp_path / "other"), ca_file="mine.pem")
+    options = find_connection(flags, environment).options
+    assert (options["token"], options["ca_file"]) == ("qd_flag", "mine.pem")
+
+
+def test_the_credentials_of_a_file_are_for_its_own_server(tmp_path: Path) -> None:
+    environment = written(tmp_path, 'address = "file:1"\ntoken = "qd_file"')
+    assert find_connection(Flags(address="file:1"), environment).options["token"] == "qd_file"
+    found = find_connection(Flags(address="other:1"), environment)
+    assert found.options["token"] is None
+    assert found.left_out == str(config_file(environment))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_token_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+    environment = written(tmp_path, 'token = "qd_secret"', mode)
+    with pytest.raises(InputError, match=r"chmod 600 .*token_file") as caught:
+        find_connection(Flags(), environment)
+    assert "qd_secret" not in str(caught.value)
+    config_file(environment).chmod(0o600)
+    assert find_connection(Flags(), environment).options["token"] == "qd_secret"
 
 
 def test_a_relative_folder_of_configurations_is_ignored() -> None:

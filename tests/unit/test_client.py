@@ -50,6 +50,15 @@ def test_what_is_not_said_is_filled_in(
     assert (list(spec.result_types), spec.shots) == (kinds, shots)
 
 
+@pytest.mark.parametrize("given", [-11, 11, 1.5, "high"])
+def test_a_priority_is_a_small_whole_number(given: Any) -> None:
+    assert [prepare(CIRCUIT, priority=each).priority for each in (-10, 0, 10)] == [-10, 0, 10]
+    assert prepare(CIRCUIT).priority == 0
+    with pytest.raises(InvalidJobError, match="priority") as caught:
+        prepare(CIRCUIT, priority=given)
+    assert caught.value.field == "priority"
+
+
 def test_observables_are_not_dropped_in_secret() -> None:
     # The server refuses them, and says why.
     spec = prepare(CIRCUIT, observables=["ZZ"], result_types=["counts"])

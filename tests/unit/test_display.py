@@ -44,6 +44,7 @@ FAILED = samples.info(
 ANSWERED = samples.info(
     attempt=0, cached_from="01a1fa06-0000-7000-8000-000000000001", timings=Timings()
 )
+OWNED = samples.info(samples.spec(priority=3), owner="a" * 60 + ".org", cpu_s=75.2)
 BATCH = BatchInfo(
     id=samples.JOB_ID,
     owner="anonymous",
@@ -92,6 +93,8 @@ VIEWS: dict[str, Callable[[], RenderableType]] = {
     "jobs": lambda: terminal.jobs_view(
         [PENDING, FAILED, samples.info(samples.spec(target=TARGET.name, shots=10_000_000))]
     ),
+    "jobs of several owners": lambda: terminal.jobs_view([PENDING, OWNED]),
+    "owned job": lambda: terminal.job_view(OWNED),
     "targets": lambda: TargetList([TARGET]),
     "cancellations": lambda: terminal.cancellations_view(
         [Cancellation(id=samples.JOB_ID, verdict=CancelVerdict.NOT_FOUND)]
@@ -116,6 +119,20 @@ def test_the_method_is_shown_with_its_reason() -> None:
     page = html.job_html(samples.info(method="stabilizer", method_reason="all is <Clifford>"))
     assert "stabilizer: all is &lt;Clifford&gt;" in page
     assert words.method(samples.info(method_reason="")) == "statevector"
+
+
+def test_owner_priority_and_processor_time_are_shown_where_there_are_any() -> None:
+    lines = drawn(terminal.job_view(OWNED)).splitlines()
+    facts = dict(line.split(None, 1) for line in lines)
+    assert facts["owner"].strip() == OWNED.owner
+    assert (facts["priority"].strip(), facts["processor"].strip()) == ("+3", "1 min 15 s")
+    assert all(text in html.job_html(OWNED) for text in (OWNED.owner, "1 min 15 s"))
+    plain = drawn(terminal.job_view(samples.info()))
+    assert not any(word in plain for word in ("owner", "priority", "processor"))
+    of_several = drawn(terminal.jobs_view([PENDING, OWNED]))
+    assert "OWNER" in of_several
+    assert samples.JOB_ID in of_several
+    assert "OWNER" not in drawn(terminal.jobs_view([OWNED, OWNED]))
 
 
 def test_a_long_text_leaves_other_columns_their_room() -> None:

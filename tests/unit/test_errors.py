@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import NoReturn
 
 import grpc
 import pytest
@@ -12,49 +11,31 @@ from qdispatch import errors
 from qdispatch.codec import ERROR_DETAIL_KEY
 from qdispatch.refusals import translated
 from qdispatch.v1 import qdispatch_pb2 as pb
-from rpc.errors import CODES, abort
+from rpc.errors import CODES, Refusal, refusal
 
 
 class Aborted(Exception):
     pass
 
 
-class RecordingContext:
-    """As much of a call as an error needs."""
-
-    code: grpc.StatusCode
-    text: str
-    metadata: tuple[tuple[str, bytes], ...] = ()
-
-    def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
-        self.code, self.text = code, text
-        raise Aborted
-
-    def set_trailing_metadata(self, metadata: tuple[tuple[str, bytes], ...]) -> None:
-        self.metadata = metadata
-
-
 class ReceivedError(grpc.RpcError):
     """The error as the client's channel raises it."""
 
-    def __init__(self, context: RecordingContext) -> None:
-        self._context = context
+    def __init__(self, end: Refusal) -> None:
+        self._end = end
 
     def code(self) -> grpc.StatusCode:
-        return self._context.code
+        return self._end.code
 
     def details(self) -> str:
-        return self._context.text
+        return self._end.text
 
     def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
-        return self._context.metadata
+        return self._end.metadata
 
 
-def end(error: Exception) -> RecordingContext:
-    context = RecordingContext()
-    with pytest.raises(Aborted):
-        abort(context, error, "CreateJob r-1")  # type: ignore[arg-type]
-    return context
+def end(error: Exception) -> Refusal:
+    return refusal(error, "CreateJob r-1")
 
 
 TABLE = [
@@ -122,8 +103,6 @@ def test_what_the_table_lacks_is_a_defect_and_stays_in_the_log(
 def test_what_grpc_itself_says_has_a_class_too(
     code: grpc.StatusCode, kind: type[errors.QDispatchError]
 ) -> None:
-    context = RecordingContext()
-    context.code, context.text = code, "something"
-    error = translated(ReceivedError(context), "here:1")
+    error = translated(ReceivedError(Refusal(code=code, text="something")), "here:1")
     assert type(error) is kind
     assert "something" in str(error)

@@ -20,12 +20,13 @@ from app.store import Store, Transaction
 from app.store_history import HistoryStatements
 from app.store_lists import ListStatements
 from app.store_targets import TargetStatements
+from app.store_usage import UsageStatements
 from qdispatch.model import ErrorKind, JobSpec
 from tasks.engine import EngineError, Exited, Signal
 from tasks.supervise import EngineSeam
 from tests.fake_lists import FakeListStatements
 from tests.fake_store import FakeStore, FakeTransaction
-from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements
+from tests.fake_tables import FakeHistoryStatements, FakeTargetStatements, FakeUsageStatements
 from tests.fakes import Event, ManualClock, RecordingDispatcher, ScriptedEngine
 from tests.world import bell, counts, failed, finished
 
@@ -163,6 +164,7 @@ STORES = {
     TargetStatements: FakeTargetStatements,
     HistoryStatements: FakeHistoryStatements,
     ListStatements: FakeListStatements,
+    UsageStatements: FakeUsageStatements,
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Semaphore
@@ -12,6 +14,7 @@ import pytest
 
 from qdispatch.errors import UnavailableError
 from rpc.grouping import HALF, LARGE_BYTES, MOST, MOST_BYTES, Grouping
+from tests.waiting import wait_until
 
 PATIENCE_S = 10.0
 
@@ -237,6 +240,48 @@ def test_who_has_given_up_is_not_asked_about(threads: ThreadPoolExecutor) -> Non
     assert doubling.groups == [[0], [2]]
 
 
+def test_who_has_given_up_may_still_hear_what_became_of_it(threads: ThreadPoolExecutor) -> None:
+    doubling = Doubling()
+
+    async def story(group: Grouping[int, int]) -> None:
+        under_way, waiting, other = await first_alone(group, doubling, [1, 2])
+        for _ in range(2):
+            under_way.cancel()
+            waiting.cancel()
+            await asyncio.sleep(0)
+        doubling.let.release(2)
+        assert await under_way == 0
+        assert await other == 4
+        assert waiting.cancelled()
+
+    run(threads, doubling, story, ends=True)
+    assert doubling.groups == [[0], [2]]
+
+
+def test_who_gives_up_as_the_answer_comes_hears_it() -> None:
+    begun = Event()
+
+    def answering(questions: Sequence[int]) -> Sequence[int]:
+        begun.set()
+        return questions
+
+    async def give_up() -> None:
+        with ThreadPoolExecutor(1) as threads:
+            grouping: Grouping[int, int] = Grouping(answering, threads, at_once=1, ends=True)
+            asking = asyncio.create_task(grouping.ask(7))
+            while not begun.is_set():
+                await asyncio.sleep(0)
+            # The loop has the answer before it is told that nobody waits, and looks at
+            # neither meanwhile.
+            threads.submit(int).result(PATIENCE_S)
+            asking.cancel()
+            done, _ = await asyncio.wait({asking}, timeout=PATIENCE_S)
+            assert done
+            assert asking.result() == 7
+
+    asyncio.run(give_up())
+
+
 def test_those_who_were_answered_together_come_again_together(
     threads: ThreadPoolExecutor,
 ) -> None:
@@ -267,3 +312,48 @@ def test_a_rest_ends_also_if_nobody_comes(threads: ThreadPoolExecutor) -> None:
 
     run(threads, doubling, story)
     assert doubling.groups == [[1, 2, 3], [4]]
+
+
+def test_who_gives_up_leaves_no_question_behind(threads: ThreadPoolExecutor) -> None:
+    doubling = Doubling()
+
+    async def story(group: Grouping[int, int]) -> None:
+        (first,) = await first_alone(group, doubling, [])
+        for _ in range(3):
+            asked = [asyncio.create_task(group.ask(each, MOST_BYTES)) for each in range(1, 6)]
+            await asyncio.sleep(0)
+            assert len(group._waiting) == 5
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+            # Also not until the next group, for which they may wait for long.
+            assert not group._waiting
+        doubling.let.release()
+        assert await first == 0
+
+    run(threads, doubling, story)
+    assert doubling.groups == [[0]]
+
+
+class _Question:
+    """One that may be large."""
+
+
+def test_a_question_that_is_refused_is_not_kept(threads: ThreadPoolExecutor) -> None:
+    async def story() -> None:
+        group: Grouping[_Question, None] = Grouping(
+            lambda asked: [ValueError("no") for _ in asked], threads, at_once=1
+        )
+        question = _Question()
+        left = weakref.ref(question)
+        with pytest.raises(ValueError, match="no"):
+            await group.ask(question)
+        del question
+        # The thread may be about to end its work.
+        assert await asyncio.to_thread(wait_until, lambda: left() is None, PATIENCE_S)
+
+    gc.disable()
+    try:
+        asyncio.run(story())
+    finally:
+        gc.enable()

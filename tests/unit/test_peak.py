@@ -6,7 +6,6 @@ import mmap
 
 import pytest
 
-from tasks import peak
 from tasks.peak import TOLERANCE_BYTES, PeakMemory
 
 LARGE = 2**26
@@ -33,9 +32,9 @@ def test_a_peak_is_not_the_next_jobs() -> None:
 
 def test_what_was_not_exceeded_is_not_forgotten_again(monkeypatch: pytest.MonkeyPatch) -> None:
     forgot: list[int] = []
-    forget = peak._forget
-    monkeypatch.setattr(peak, "_forget", lambda: forgot.append(forget() or 1))
     memory = PeakMemory()
+    forget = memory._forget
+    monkeypatch.setattr(memory, "_forget", lambda: forgot.append(forget() or 1))
     for _ in range(10):
         memory.begin()
         memory.peak()
@@ -44,3 +43,16 @@ def test_what_was_not_exceeded_is_not_forgotten_again(monkeypatch: pytest.Monkey
     memory.peak()
     memory.begin()
     assert len(forgot) == 2
+
+
+def test_what_a_large_job_leaves_free_is_given_back() -> None:
+    memory = PeakMemory()
+    memory.begin()
+    # Small objects, with some that stay among them, as an SDK leaves them.
+    pieces = [bytes(1000) for _ in range(200_000)]
+    left = pieces[::1000]
+    large = memory.peak()
+    pieces.clear()
+    memory.give_back()
+    assert len(left) == 200
+    assert memory._resident() < large - 2**27

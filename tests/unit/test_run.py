@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.identity import ANONYMOUS
 from app.jobs import Claim, Failed, Finished
 from app.service import JobService
 from qdispatch.model import ErrorKind, JobStatus, ProgramFormat
@@ -47,6 +49,29 @@ def meanwhile(happens: Callable[[], object], event: Event = Signal.WOKEN) -> Cal
 
 def cancel(jobs: JobService, job_id: UUID) -> Callable[[], object]:
     return lambda: jobs.cancel(str(job_id))
+
+
+# -- the kernel's limits
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "says"),
+    [
+        (signal.SIGXCPU, ErrorKind.TIME_LIMIT, "its time limit of 600 s"),
+        (signal.SIGXFSZ, ErrorKind.UNSUPPORTED, "jobs.max_result_bytes"),
+    ],
+)
+def test_a_limit_that_the_kernel_keeps_is_no_crash(
+    world: World, engine: ScriptedEngine, runner: JobRunner, number: int, kind: str, says: str
+) -> None:
+    job_id = world.submit()
+    engine.script = deque([Exited(signal=number, code=0, peak_bytes=5)])
+    assert runner.run(job_id).status is JobStatus.FAILED
+    info = world.info(job_id)
+    assert info.error is not None
+    assert info.error.kind == kind
+    assert says in info.error.message
+    assert (info.peak_memory_bytes, info.faults) == (5, 0)
 
 
 # -- the engine answers
@@ -238,6 +263,31 @@ def test_a_run_over_its_time_limit(world: World, engine: ScriptedEngine, runner:
     assert world.status(job_id) is JobStatus.FAILED
     assert (engine.kills, engine.starts, engine.alive) == (1, 1, False)
     assert world.files() == set()
+
+
+@pytest.mark.parametrize("end", ["memory", "time", "crash", "cancel", "leave", "terminate"])
+def test_what_a_job_took_until_it_was_ended_is_counted(
+    world: World, engine: ScriptedEngine, runner: JobRunner, stop: ManualStop, end: str
+) -> None:
+    job_id = world.submit(time_limit_s=1e-9 if end == "time" else 60.0)
+    engine.took_s = 1.5
+
+    def act() -> Event:
+        if end == "memory":
+            return OverMemory(taken_bytes=2, limit_bytes=1, peak_bytes=3)
+        if end == "crash":
+            return Exited(signal=11, code=0, cpu_s=1.5)
+        if end == "cancel":
+            world.jobs.cancel(str(job_id))
+        stop.leaving = end == "leave"
+        stop.terminated = end == "terminate"
+        return Signal.WOKEN
+
+    engine.script.append(act)
+    runner.run(job_id)
+    assert world.info(job_id).cpu_s == 1.5
+    with world.store.read() as tx:
+        assert tx.usage.cpu_s(world.clock().date()) == {ANONYMOUS: 1.5}
 
 
 def test_a_wait_never_goes_beyond_the_limit_or_the_next_look(

@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.identity import ANONYMOUS
 from app.store_ends import Ended
+from app.submission import Order
 from qdispatch.model import JobStatus
 from tasks import run_chunk
 from tasks.engine import Exited, OverMemory, Signal
@@ -432,3 +434,32 @@ def test_a_database_that_goes_away_is_waited_for(
     )
     assert runner.run(job_ids) == {FINISHED: 8}
     assert statuses(world, job_ids) == [FINISHED] * 8
+
+
+@pytest.mark.parametrize(("owner", "ran"), [("another", 1), (ANONYMOUS, 6)])
+def test_what_is_left_makes_room_for_jobs_of_others(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    owner: str,
+    ran: int,
+) -> None:
+    # Shorter than what a chunk may take while nobody else waits.
+    engine.script = deque(taking(now, 0.3) for _ in range(6))
+    world.service.submit_each([Order(spec=bell(), request_id="one", owner=owner)])
+    assert runner.run(job_ids[:6]) == {FINISHED: ran}
+    assert statuses(world, job_ids[ran:6]) == [PENDING] * (6 - ran)
+
+
+def test_nobody_is_asked_for_others_while_a_chunk_is_short(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+) -> None:
+    engine.script = deque(taking(now, 0.001) for _ in range(8))
+    world.service.submit_each([Order(spec=bell(), request_id="one", owner="another")])
+    assert runner.run(job_ids) == {FINISHED: 8}

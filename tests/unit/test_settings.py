@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_the_settings_that_are_shipped_fit_and_are_the_defaults(
     assert shipped.embedded_broker
     write(TARGET)
     bare = load_settings()
-    for section in ("server", "jobs", "history", "machine", "result_expires_s"):
+    for section in ("server", "auth", "jobs", "history", "machine", "result_expires_s"):
         assert getattr(shipped, section) == getattr(bare, section)
 
 
@@ -118,6 +119,42 @@ def test_secrets_come_from_the_environment_and_are_not_shown(
     assert "hidden" not in str(settings.model_dump())
 
 
+def test_secrets_come_from_files_that_the_environment_names(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(f'database_url = "sqlite:///other"\nbroker_url = "amqp://other"\n{TARGET}')
+    file = tmp_path / "database"
+    file.write_text("postgresql+psycopg://me:hidden@db/q\n")
+    monkeypatch.setenv("QDISPATCH_DATABASE_URL_FILE", str(file))
+    # Compose gives what is not set as empty.
+    monkeypatch.setenv("QDISPATCH_BROKER_URL_FILE", "")
+    settings = load_settings()
+    assert settings.database == "postgresql+psycopg://me:hidden@db/q"
+    assert settings.broker_url.get_secret_value() == "amqp://other"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "cannot read"), ("", "one line"), ("hidden\nhidden", "one line"), ("x", "both set")],
+    ids=["missing", "empty", "lines", "twice"],
+)
+def test_a_file_of_a_secret_that_is_wrong_is_told(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
+) -> None:
+    write(TARGET)
+    file = tmp_path / "broker"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setenv("QDISPATCH_BROKER_URL_FILE", str(file))
+    if said == "both set":
+        monkeypatch.setenv("QDISPATCH_BROKER_URL", "amqp://me:hidden@broker/q")
+    with pytest.raises(SettingsError, match=said) as refusal:
+        load_settings()
+    assert str(refusal.value).startswith("QDISPATCH_BROKER_URL")
+    assert "QDISPATCH_BROKER_URL_FILE" in str(refusal.value)
+    assert "hidden" not in str(refusal.value)
+
+
 def test_without_urls_everything_is_under_the_data_directory(write: Write, tmp_path: Path) -> None:
     write(f'data_dir = "data"\n{TARGET}')
     settings = load_settings()
@@ -135,6 +172,13 @@ def test_a_relative_data_directory_counts_from_the_file_from_the_environment_too
     monkeypatch.setenv("QDISPATCH_DATA_DIR", "other")
     monkeypatch.chdir("/")
     assert load_settings().data_dir == tmp_path / "other"
+
+
+def test_paths_of_certificates_count_from_the_file(write: Write, tmp_path: Path) -> None:
+    write(f'[tls]\ncertificate = "tls/a.pem"\nkey = "/etc/a.key"\n{TARGET}')
+    tls = load_settings().tls
+    assert (tls.certificate, tls.key) == (f"{tmp_path}/tls/a.pem", "/etc/a.key")
+    assert (tls.client_ca, tls.check_certificate) == ("", "")
 
 
 def test_programs_may_be_elsewhere(write: Write) -> None:
@@ -175,6 +219,14 @@ def test_a_file_that_is_not_there_is_an_empty_one(
         ('[history]\nmax_bytes = "all"', "history.max_bytes"),
         ("[history]\nmax_age = 1", "history.max_age"),
         ("result_expires_s = -1", "result_expires_s"),
+        ('[auth]\nmode = "password"', "auth.mode"),
+        ('[auth]\nmode = "certificate"', "tls.client_ca"),
+        ('[auth]\nadmins = ["a b"]', "auth.admins"),
+        ("[auth]\nrefresh_s = 3600", "auth.refresh_s"),
+        ('[tls]\ncertificate = "a.pem"', "certificate and key need each other"),
+        ('[tls]\nkey = "a.key"', "certificate and key need each other"),
+        ('[tls]\ncheck_key = "a.key"', "check_certificate and check_key"),
+        ('[tls]\nclient_ca = "a.pem"', "client_ca needs certificate"),
         ('[targets.Aer]\nsimulator = "aer"', "target 'Aer'"),
         ('[targets."a b"]\nsimulator = "aer"', "target 'a b'"),
         ('[targets."a/b"]\nsimulator = "aer"', "target 'a/b'"),
@@ -204,6 +256,86 @@ def test_a_bad_value_in_the_environment_is_named(
     write(TARGET)
     monkeypatch.setenv("QDISPATCH_SERVER__THREADS", "few")
     assert "server.threads" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("AUTH__MODE", "tokens", "(auth.mode): Input should be 'none', 'token' or"),
+        ("AUTH__ADMINS", "root", '(auth.admins): is a list, and written as ["root"]'),
+        ("AUTH__ADMINS", "[root, al]", '(auth.admins): is a list, and written as ["root", "al"]'),
+        ("AUTH__ADMINS", '["a b"]', "(auth.admins.0): Value error, 'a b' is no name"),
+        ("AUTH__NO_SUCH", "1", "(auth.no_such): Extra inputs"),
+        ("AUTH", "root", "(auth): is a section: each of its keys has a variable, QDISPATCH_AUTH__"),
+        ("AUTH", '{"mode": "x"}', "(auth.mode): Input should be"),
+        ("TARGETS", '{"aer": {"paths": 1}}', "(targets.aer.paths): "),
+    ],
+)
+def test_what_the_environment_has_wrong_is_not_blamed_on_the_file(
+    write: Write, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    path = write(TARGET)
+    monkeypatch.setenv(f"QDISPATCH_{variable}", value)
+    message = refusal()
+    assert message.startswith(f"QDISPATCH_{variable} {said}")
+    assert str(path) not in message
+
+
+def test_what_file_and_environment_have_wrong_is_told_of_each(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(f"[server]\nthreads = 0\n{TARGET}threads = -1\n")
+    monkeypatch.setenv("QDISPATCH_TARGETS", '{"aer": {"concurrency": -1}}')
+    assert re.fullmatch(
+        rf"{re.escape(str(path))}: server\.threads: [^;]+; targets\.aer\.threads: [^;]+; "
+        r"QDISPATCH_TARGETS \(targets\.aer\.concurrency\): [^;]+",
+        refusal(),
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://me:S3cret/@host/q",
+        "amqp://me:S3cret#@host/q",
+        "amqp://me:123/456@host/q",
+        "amqp://a;amqp://me:S3cret?@host/q",
+        "amqp://host:port/q",
+        "amqp://[host/q",
+    ],
+    ids=["slash", "hash", "digits", "second of two", "port", "bracket"],
+)
+def test_a_url_that_cannot_be_read_is_refused_and_not_shown(write: Write, url: str) -> None:
+    write(f'broker_url = "{url}"\n{TARGET}')
+    message = refusal()
+    assert "broker_url" in message
+    assert "%2F" in message
+    assert not any(each in message for each in ("S3cret", "123", "456", "host"))
+
+
+@pytest.mark.parametrize(
+    ("key", "url"),
+    [
+        ("broker_url", "amqp://me:S3%2Fcret@[::1]:5671//"),
+        ("result_backend", "sentinel://:x@a:26379;sentinel://b:26379/0"),
+        ("database_url", "postgresql+psycopg://me:x@/q?host=/run/postgresql"),
+        ("programs_url", "simplecache::s3://bucket/a@b"),
+    ],
+    ids=["broker", "several", "socket", "programs"],
+)
+def test_urls_of_every_kind_are_taken(write: Write, key: str, url: str) -> None:
+    write(f'{key} = "{url}"\n{TARGET}')
+    assert getattr(load_settings(), key).get_secret_value() == url
+
+
+def test_the_clients_variables_are_no_settings_of_the_server() -> None:
+    """On a machine with both, one would be taken for the other."""
+    sources = (PROJECT / "client" / "src" / "qdispatch").rglob("*.py")
+    names = {
+        name for file in sources for name in re.findall(r"QDISPATCH_[A-Z_]+", file.read_text())
+    }
+    assert "QDISPATCH_ADDRESS" in names
+    assert not names & {f"QDISPATCH_{field.upper()}" for field in Settings.model_fields}
 
 
 def test_no_targets_are_refused(write: Write) -> None:

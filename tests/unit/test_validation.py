@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.settings import ServerSettings, TargetSettings
 from app.validation import (
+    MAX_DEPTH,
     MAX_EXTRA,
+    MAX_PARAMETERS,
     MAX_SEED,
     MAX_TAGS,
     MAX_TERMS,
@@ -40,6 +43,12 @@ def expval(*terms: PauliTerm, **changes: Any) -> dict[str, Any]:
     return {"result_types": (EXPVAL,), "shots": 0, "observables": observables} | changes
 
 
+def nested(depth: int) -> str:
+    """An extra with lists and objects in turns, so many one in another."""
+    parts = [('{"a": ', "}") if n % 2 == 0 else ("[", "]") for n in range(depth - 1)]
+    return "".join(a for a, _ in parts) + "[]" + "".join(b for _, b in reversed(parts))
+
+
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"program": ""}, "spec.program", "needed"),
     ({"program": " \n\t"}, "spec.program", "needed"),
@@ -51,6 +60,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"result_types": (QUASI, QUASI)}, "spec.result_types[1]", "quasi is asked for twice"),
     ({"result_types": (COUNTS, QUASI, COUNTS)}, "spec.result_types[2]", "counts"),
     ({"result_types": (EXPVAL,)}, "spec.observables", "'ZZ'"),
+    (expval(PauliTerm(paulis="ZZ", coefficient=1e61)), "spec.observables[1]", "1e+60"),
     (expval(PauliTerm(paulis="ZZ"), result_types=(QUASI,)), "spec.observables", "result_types"),
     (expval(), "spec.observables[1]", "no terms"),
     (expval(*[PauliTerm(paulis="")] * MAX_TERMS), "spec.observables", "at most 100000"),
@@ -90,7 +100,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"extra": "{} {}"}, "spec.extra", "JSON object"),
     ({"extra": '{"a": ' + "9" * 5000 + "}"}, "spec.extra", "JSON object"),
     ({"extra": "[" * 100_000}, "spec.extra", "JSON object"),
+    ({"extra": '{"a": 1, "b": {"c": 1, "c": 2}}'}, "spec.extra", "twice"),
+    ({"extra": '{"a": [1e999]}'}, "spec.extra", "finite"),
+    ({"extra": '{"a": -Infinity}'}, "spec.extra", "finite"),
     ({"extra": '{"a": "\0"}'}, "spec.extra", "NUL"),
+    ({"extra": '{"a": ' + "9" * 4000 + "}"}, "spec.extra", "finite"),
+    ({"extra": nested(MAX_DEPTH + 1)}, "spec.extra", "at most 100 deep"),
     ({"extra": " " * (MAX_EXTRA + 1)}, "spec.extra", "at most 1000000"),
     ({"time_limit_s": 0.0}, "spec.time_limit_s", "above 0"),
     ({"time_limit_s": -1.0}, "spec.time_limit_s", "above 0"),
@@ -113,13 +128,15 @@ ACCEPTED: list[dict[str, Any]] = [
     {"extra": "{}"},
     {"extra": '{"a": {"b": [1, null, "ü"]}}'},
     {"extra": '{"a": "\\u0000"}'},
+    {"extra": nested(MAX_DEPTH)},
+    {"extra": '{"a": [' + ", ".join(["{}"] * 1000) + "]}"},
     {"time_limit_s": 1e-9},
     {"time_limit_s": 1e300},
     {"program": "x" * 1000},
     {"program": "ü" * 500},
     expval(PauliTerm(paulis="")),
     expval(PauliTerm(paulis="II")),
-    expval(PauliTerm(paulis="XY", coefficient=0.0), PauliTerm(paulis="XY", coefficient=-1e300)),
+    expval(PauliTerm(paulis="XY", coefficient=0.0), PauliTerm(paulis="XY", coefficient=-1e60)),
     expval(PauliTerm(paulis="Y", qubits=(1,)), PauliTerm(paulis="XZ", qubits=(1, 0))),
     expval(PauliTerm(paulis="", qubits=())),
     expval(PauliTerm(paulis="ZZ"), result_types=(EXPVAL, COUNTS, QUASI), shots=1),
@@ -160,6 +177,15 @@ def packed(*values: float) -> PackedPoints:
 
 def swept(points: Sequence[tuple[float, ...]]) -> JobSpec:
     return bell(program_format=ProgramFormat.OPENQASM3, parameters=("a",), parameter_values=points)
+
+
+def test_a_sweep_has_so_many_parameters_at_the_most() -> None:
+    names = tuple(f"p{each}" for each in range(MAX_PARAMETERS + 1))
+    spec = replace(swept(((0.0,) * MAX_PARAMETERS,)), parameters=names[:-1])
+    check_spec(spec, LIMITS)
+    with pytest.raises(InvalidJobError, match="at most 10000 are allowed") as caught:
+        check_spec(replace(spec, parameters=names), LIMITS)
+    assert caught.value.field == "spec.parameters"
 
 
 @pytest.mark.parametrize("program", ["x" * 1001, "ü" * 501])
@@ -209,6 +235,56 @@ def test_what_a_target_never_runs_is_refused(
     with pytest.raises(InvalidJobError) as caught:
         check_fit(bell(target=target, **change), target, TARGETS[target])
     assert (caught.value.field, caught.value.message) == (field, says)
+
+
+SHIPPED = {
+    name: TargetSettings(simulator=name, max_qubits=n)
+    for n, name in enumerate(("aer", "cirq", "pennylane"), 30)
+} | {"theirs": TargetSettings(simulator="theirs", max_qubits=20)}
+METHODS = "must be one of automatic, statevector, stabilizer"
+
+
+@pytest.mark.parametrize(
+    ("target", "key", "value", "says"),
+    [
+        ("cirq", "method", '"mps"', f'on target cirq it {METHODS}, not "mps"'),
+        ("cirq", "method", '"matrix_product_state"', METHODS),
+        ("aer", "method", '"Statevector"', f"{METHODS}, matrix_product_state, not"),
+        ("pennylane", "method", "null", f"{METHODS}, not null"),
+        ("pennylane", "method", "1e308", "not 1e+308"),
+        ("pennylane", "method", '["statevector"]', "not a list"),
+        ("pennylane", "method", '{"a": "statevector"}', "not an object"),
+        ("pennylane", "method", '"\\ud800"', r'not "\ud800"'),
+        ("pennylane", "method", f'"{"x" * 100_000}"', "xxx..."),
+        ("cirq", "precision", "2", "must be one of single, double, not 2"),
+        ("cirq", "precision", "true", "not true"),
+    ],
+    ids=range(11),
+)
+def test_an_option_that_is_known_is_checked(target: str, key: str, value: str, says: str) -> None:
+    spec = bell(target=target, extra=f'{{"mine": 1, "{key}": {value}}}')
+    check_spec(spec, LIMITS)
+    with pytest.raises(InvalidJobError) as caught:
+        candidates(spec, SHIPPED)
+    assert caught.value.field == f"spec.extra.{key}"
+    assert says in caught.value.message
+    assert len(str(caught.value).encode()) < 300
+    # Who knows it otherwise checks it as it runs.
+    assert candidates(replace(spec, target="theirs"), SHIPPED) == ["theirs"]
+
+
+def test_what_nobody_knows_is_left_alone() -> None:
+    for extra in ('{"noise": true}', '{"seed": -1}', '{"Method": 1}', '{"a": {"method": 1}}'):
+        assert candidates(bell(target="aer", extra=extra), SHIPPED) == ["aer"]
+    assert candidates(bell(target="aer", extra='{"precision": 2}'), SHIPPED) == ["aer"]
+
+
+def test_a_job_without_a_target_goes_where_its_options_are_known() -> None:
+    shipped = {name: each for name, each in SHIPPED.items() if name != "theirs"}
+    spec = bell(target="", extra='{"method": "matrix_product_state"}')
+    assert candidates(spec, shipped) == ["aer"]
+    with pytest.raises(InvalidJobError, match="on target pennylane it must be one of"):
+        candidates(replace(spec, extra='{"method": "none"}'), shipped)
 
 
 def test_as_wide_as_the_target_is_accepted() -> None:

@@ -7,12 +7,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from qdispatch import operations, preparation, watching
+from qdispatch import credentials, operations, preparation, watching
 from qdispatch.async_batch import AsyncBatch
 from qdispatch.async_driver import AsyncDriver
 from qdispatch.async_job import AsyncJob
 from qdispatch.calls import Calls
 from qdispatch.channel import address_or_default
+from qdispatch.credentials import File
 from qdispatch.filters import job_filter
 from qdispatch.model import (
     Cancellation,
@@ -40,6 +41,12 @@ class AsyncClient:
             so long while the server, or a part that it needs, is away; for 5 s
             at the most if the server has never answered.
         max_message_bytes: The most that one message may take, in bytes.
+        token: As of `Client`, like all that follow.
+        tls: Whether to encrypt.
+        ca_file: Of the authorities.
+        cert_file: Of the client's certificate.
+        key_file: Of its key.
+        quota_wait_s: How long a submission waits for room in a quota, in seconds.
     """
 
     def __init__(
@@ -48,42 +55,72 @@ class AsyncClient:
         *,
         timeout_s: float = 30.0,
         max_message_bytes: int = 256 * 2**20,
+        token: str | None = None,
+        tls: bool | None = None,
+        ca_file: File = None,
+        cert_file: File = None,
+        key_file: File = None,
+        quota_wait_s: float = 300.0,
     ) -> None:
         self.address = address_or_default(address)
-        self._calls = Calls(self.address, timeout_s)
-        self._driver = AsyncDriver(self.address, max_message_bytes=max_message_bytes)
+        shown = credentials.find(
+            self.address,
+            token=token,
+            tls=tls,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
+        )
+        self._calls = Calls(self.address, timeout_s, shown, quota_wait_s)
+        self._driver = AsyncDriver(self.address, shown, max_message_bytes=max_message_bytes)
 
     def prepare(self, circuit: object, **options: Unpack[SubmitOptions]) -> JobSpec:
         """As `Client.prepare`."""
         return preparation.prepare(circuit, **options)
 
     async def submit(
-        self, circuit: object, *, request_id: str | None = None, **options: Unpack[SubmitOptions]
+        self,
+        circuit: object,
+        *,
+        request_id: str | None = None,
+        quota_wait_s: float | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> AsyncJob:
         """As `Client.submit`."""
         spec = preparation.prepare(circuit, **options)
-        return AsyncJob(self, await self.create_job(spec, request_id=request_id))
+        return AsyncJob(
+            self, await self.create_job(spec, request_id=request_id, quota_wait_s=quota_wait_s)
+        )
 
     async def submit_batch(
         self,
         circuits: Iterable[object],
         *,
         request_id: str | None = None,
+        quota_wait_s: float | None = None,
         **options: Unpack[SubmitOptions],
     ) -> AsyncBatch:
         """As `Client.submit_batch`."""
         specs = preparation.prepare_all(circuits, **options)
-        return AsyncBatch(self, *(await self.create_jobs(specs, request_id=request_id)))
+        return AsyncBatch(
+            self, *(await self.create_jobs(specs, request_id=request_id, quota_wait_s=quota_wait_s))
+        )
 
-    async def create_job(self, spec: JobSpec, *, request_id: str | None = None) -> JobInfo:
+    async def create_job(
+        self, spec: JobSpec, *, request_id: str | None = None, quota_wait_s: float | None = None
+    ) -> JobInfo:
         """As `Client.create_job`."""
-        return await self._run(operations.create_job(self._calls, spec, request_id))
+        return await self._run(operations.create_job(self._calls, spec, request_id, quota_wait_s))
 
     async def create_jobs(
-        self, specs: Iterable[JobSpec], *, request_id: str | None = None
+        self,
+        specs: Iterable[JobSpec],
+        *,
+        request_id: str | None = None,
+        quota_wait_s: float | None = None,
     ) -> tuple[BatchInfo, tuple[str, ...]]:
         """As `Client.create_jobs`."""
-        return await self._run(operations.create_jobs(self._calls, specs, request_id))
+        return await self._run(operations.create_jobs(self._calls, specs, request_id, quota_wait_s))
 
     async def job(self, job_id: str) -> AsyncJob:
         """As `Client.job`."""
@@ -102,6 +139,7 @@ class AsyncClient:
         batch: str = "",
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        owner: str = "",
         limit: int | None = None,
     ) -> AsyncIterator[JobInfo]:
         """As `Client.jobs`."""
@@ -112,6 +150,7 @@ class AsyncClient:
             batch=batch,
             created_after=created_after,
             created_before=created_before,
+            owner=owner,
         )
         return self._iterate(operations.list_jobs(self._calls, wanted, limit))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, current_task, sleep
+from asyncio import CancelledError, current_task, sleep, to_thread
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeVar
 
@@ -10,7 +10,8 @@ import grpc
 import grpc.aio
 
 from qdispatch import channel
-from qdispatch.steps import Emit, Flow, Next, Open, Sleep, Unary
+from qdispatch.credentials import Credentials
+from qdispatch.steps import Aside, Emit, Flow, Next, Open, Sleep, Unary
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 
 T = TypeVar("T")
@@ -21,12 +22,15 @@ class AsyncDriver:
 
     Args:
         address: Host and port of the server.
+        credentials: Shown to it.
         max_message_bytes: The most that one message may take.
     """
 
-    def __init__(self, address: str, *, max_message_bytes: int) -> None:
+    def __init__(self, address: str, credentials: Credentials, *, max_message_bytes: int) -> None:
         self._address = address
-        self._options = channel.options(max_message_bytes)
+        self._secrets = channel.channel_credentials(credentials)
+        self._metadata = credentials.metadata()
+        self._options = channel.options(address, max_message_bytes)
         self._channel: grpc.aio.Channel | None = None
         self._is_closed = False
 
@@ -45,7 +49,9 @@ class AsyncDriver:
         """Whether the server says that it is serving."""
         check: Any = self._connected().unary_unary(channel.HEALTH_METHOD)
         try:
-            answer: bytes = await check(channel.HEALTH_REQUEST, timeout=timeout_s)
+            answer: bytes = await check(
+                channel.HEALTH_REQUEST, timeout=timeout_s, metadata=self._metadata
+            )
         except grpc.RpcError:
             return False
         return answer == channel.SERVING
@@ -61,7 +67,11 @@ class AsyncDriver:
         if self._is_closed:
             raise channel.closed()
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._address, self._options)
+            self._channel = (
+                grpc.aio.insecure_channel(self._address, self._options)
+                if self._secrets is None
+                else grpc.aio.secure_channel(self._address, self._secrets, self._options)
+            )
         return self._channel
 
     def _explain_cancellation(self) -> None:
@@ -87,14 +97,18 @@ class AsyncDriver:
                 try:
                     match step:
                         case Unary(method, request, timeout_s):
-                            answer = await getattr(stub, method)(request, timeout=timeout_s)
+                            answer = await getattr(stub, method)(
+                                request, timeout=timeout_s, metadata=self._metadata
+                            )
                         case Open(method, request, timeout_s):
-                            stream = getattr(stub, method)(request, timeout=timeout_s)
+                            stream = getattr(stub, method)(
+                                request, timeout=timeout_s, metadata=self._metadata
+                            )
                         case Next():
                             message = await stream.read()
                             answer = None if message is grpc.aio.EOF else message
-                        case Sleep(seconds):
-                            await sleep(seconds)
+                        case Sleep() | Aside():
+                            answer = await _away(step)
                         case Emit(value):
                             yield value
                 except grpc.RpcError as error:
@@ -108,3 +122,10 @@ class AsyncDriver:
             flow.close()
             if stream is not None:
                 stream.cancel()
+
+
+async def _away(step: Sleep | Aside) -> Any:
+    """What has nothing to do with the connection."""
+    if isinstance(step, Aside):
+        return await to_thread(step.function)
+    return await sleep(step.seconds)

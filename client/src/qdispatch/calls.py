@@ -15,8 +15,12 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import Message
 
+from qdispatch import handshakes
+from qdispatch.credentials import Credentials
+from qdispatch.errors import AuthenticationError, QDispatchError, QuotaError
 from qdispatch.refusals import is_the_servers, translated
-from qdispatch.steps import Flow, Next, Open, Sleep, Unary
+from qdispatch.room import Room
+from qdispatch.steps import Aside, Flow, Next, Open, Sleep, Unary
 
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
@@ -37,6 +41,15 @@ _BROKEN: Final = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
 )
 
+_GIVE_ONE: Final = (
+    "; give a token: QDISPATCH_TOKEN, QDISPATCH_TOKEN_FILE or Client(token=...)."
+    " Administrators of the server make them: python -m app token create --owner NAME"
+)
+_GIVE_ANOTHER: Final = (
+    "; have administrators of the server make another token (python -m app token create"
+    " --owner NAME), and put it where this one was"
+)
+
 
 class Calls:
     """The calls of one client, and what it knows of its server.
@@ -47,23 +60,90 @@ class Calls:
         reached: Whether the server has ever answered.
     """
 
-    def __init__(self, address: str, timeout_s: float) -> None:
+    def __init__(
+        self, address: str, timeout_s: float, credentials: Credentials, quota_wait_s: float
+    ) -> None:
         self.address = address
         self.timeout_s = min(timeout_s, _LONGEST_S)
         self.reached = False
+        self._credentials = credentials
+        self._quota_wait_s = quota_wait_s
 
-    def unary(self, method: str, request: Message) -> Flow[Any]:
-        """Calls, again and again while the server or a part of it is away."""
+    def submission(
+        self, method: str, request: Message, quota_wait_s: float | None = None
+    ) -> Flow[Any]:
+        """As `unary`, but patient where a quota is used up.
+
+        Args:
+            method: Name of the call.
+            request: What is sent.
+            quota_wait_s: How long to wait for room, in seconds; as long as the client
+                is told to if None.
+        """
+        wait_s = self._quota_wait_s if quota_wait_s is None else quota_wait_s
+        return self.unary(method, request, Room(wait_s, "quota_wait_s"))
+
+    def unary(self, method: str, request: Message, room: Room | None = None) -> Flow[Any]:
+        """Calls, again and again while the server or a part of it is away, or has no room.
+
+        Args:
+            method: Name of the call.
+            request: What is sent.
+            room: How it waits for room; as long as a call may take if not given.
+        """
         retry = Retry(self)
+        room = room or self.room()
         while True:
             try:
                 answer = yield Unary(method, request, retry.left_s())
             except grpc.RpcError as error:
-                pause_s = retry.pause_after(error, _AWAY)
+                yield from self.explain(error)
+                try:
+                    pause_s = retry.pause_after(error, _AWAY)
+                except QuotaError as refusal:
+                    pause_s = room.pause_after(refusal)
+                    # The waiting is none of the time that the call itself may take.
+                    retry = Retry(self, after_s=pause_s)
             else:
                 self.reached = True
                 return answer
             yield Sleep(pause_s)
+
+    def room(self) -> Room:
+        """How a call waits for room in a quota that is no submission."""
+        return Room(self.timeout_s, "timeout_s")
+
+    def explain(self, error: grpc.RpcError) -> Flow[None]:
+        """Raises what is wrong with the encryption, if that is why there is no connection.
+
+        Raises:
+            HandshakeError: It is; trying again would not help.
+        """
+        if is_the_servers(error):
+            # Whatever it says of TLS, it is about connections of its own.
+            return
+        reason = handshakes.told(error, self.address, self._credentials)
+        if reason is None and not self.reached and handshakes.is_unexplained(error):
+            reason = yield Aside(handshakes.look(self.address, self._credentials))
+        if reason is not None:
+            raise reason from error
+
+    def failure(self, error: grpc.RpcError) -> QDispatchError:
+        """The error that stands for one of gRPC's, and says what to do."""
+        failure = translated(error, self.address)
+        if isinstance(failure, AuthenticationError):
+            advice = _advice(failure.message, self._credentials)
+            return AuthenticationError(failure.message + advice, field=failure.field)
+        return failure
+
+
+def _advice(refusal: str, credentials: Credentials) -> str:
+    """What the server does not know: how a token is given to a client."""
+    if "certificate" in refusal:
+        return ""
+    if not credentials.token:
+        return _GIVE_ONE
+    return "" if "token create" in refusal else _GIVE_ANOTHER
 
 
 class Retry:
@@ -71,11 +151,12 @@ class Retry:
 
     Args:
         calls: Whose call it is.
+        after_s: When its time begins, in seconds from now.
     """
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, after_s: float = 0.0) -> None:
         self._calls = calls
-        self._started = monotonic()
+        self._started = monotonic() + after_s
         self._pause_s = _FIRST_PAUSE_S
 
     def left_s(self) -> float:
@@ -97,7 +178,7 @@ class Retry:
         pause_s = self.pause_s()
         patience_s = calls.timeout_s if calls.reached else min(calls.timeout_s, _FIRST_CONTACT_S)
         if error.code() not in passing or monotonic() + pause_s > self._started + patience_s:
-            raise translated(error, calls.address) from error
+            raise calls.failure(error) from error
         return pause_s
 
     def pause_s(self) -> float:
@@ -171,6 +252,7 @@ class Stream:
         self._deadline = deadline
         self._is_open = False
         self._retry: Retry | None = None
+        self._room: Room | None = None
 
     def next(self) -> Flow[Any]:
         """The next message; None at the stream's end.
@@ -187,11 +269,11 @@ class Stream:
                     self._is_open = True
                 message = yield Next()
             except grpc.RpcError as error:
-                pause_s = self._after(error)
+                pause_s = yield from self._after(error)
             else:
                 self._calls.reached = True
                 if message is not None:
-                    self._retry = None
+                    self._retry = self._room = None
                 return message
             yield from deadline.sleep(pause_s)
 
@@ -204,11 +286,21 @@ class Stream:
     def _timeout_s(self) -> float | None:
         return self._calls.timeout_s if self._deadline is None else self._deadline.left_s()
 
-    def _after(self, error: grpc.RpcError) -> float:
+    def _after(self, error: grpc.RpcError) -> Flow[float]:
         """The pause before it is opened again."""
         self._is_open = False
+        yield from self._calls.explain(error)
         timed_out = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         if timed_out and self._deadline is not None and self._deadline.is_set:
             return _LAST_MOMENT_S
         self._retry = self._retry or Retry(self._calls)
-        return self._retry.pause_after(error, _BROKEN)
+        try:
+            return self._retry.pause_after(error, _BROKEN)
+        except QuotaError as refusal:
+            if self._deadline is not None:
+                # Who watches can ask instead.
+                raise
+            self._room = self._room or self._calls.room()
+            pause_s = self._room.pause_after(refusal)
+            self._retry = Retry(self._calls, after_s=pause_s)
+            return pause_s

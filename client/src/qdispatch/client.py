@@ -11,10 +11,11 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from qdispatch import operations, preparation, watching
+from qdispatch import credentials, operations, preparation, watching
 from qdispatch.batch import Batch
 from qdispatch.calls import Calls
 from qdispatch.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, address_or_default
+from qdispatch.credentials import File
 from qdispatch.driver import Driver
 from qdispatch.filters import job_filter
 from qdispatch.job import Job
@@ -46,6 +47,24 @@ class Client:
             so long while the server, or a part that it needs, is away; for 5 s
             at the most if the server has never answered.
         max_message_bytes: The most that one message may take, in bytes.
+        token: Says who calls; QDISPATCH_TOKEN, or else the content of the file
+            QDISPATCH_TOKEN_FILE, if not given. It goes unencrypted to this
+            machine only, unless ``tls`` is False.
+        tls: Whether to encrypt; QDISPATCH_USE_TLS (1 or 0) if not given, or else
+            whether there is a ``ca_file`` or a ``cert_file``.
+        ca_file: PEM file of the authorities that the server's certificate may
+            come from; QDISPATCH_CA_FILE, or else those that gRPC trusts.
+        cert_file: PEM file of the client's own certificate, where the server
+            wants one; QDISPATCH_CERT_FILE if not given.
+        key_file: PEM file of its key; QDISPATCH_KEY_FILE, or else in ``cert_file``.
+        quota_wait_s: How long a submission that is over a quota waits for room,
+            in seconds, if it does not say itself; 0 for not at all. It comes back
+            when the server says, with the same ``request_id``. Other calls wait
+            for ``timeout_s``.
+
+    Raises:
+        ConfigurationError: The address has no port, a file cannot be used, or the
+            token would be sent unencrypted.
     """
 
     def __init__(
@@ -54,10 +73,24 @@ class Client:
         *,
         timeout_s: float = 30.0,
         max_message_bytes: int = 256 * 2**20,
+        token: str | None = None,
+        tls: bool | None = None,
+        ca_file: File = None,
+        cert_file: File = None,
+        key_file: File = None,
+        quota_wait_s: float = 300.0,
     ) -> None:
         self.address = address_or_default(address)
-        self._calls = Calls(self.address, timeout_s)
-        self._driver = Driver(self.address, max_message_bytes=max_message_bytes)
+        shown = credentials.find(
+            self.address,
+            token=token,
+            tls=tls,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
+        )
+        self._calls = Calls(self.address, timeout_s, shown, quota_wait_s)
+        self._driver = Driver(self.address, shown, max_message_bytes=max_message_bytes)
 
     def prepare(self, circuit: object, **options: Unpack[SubmitOptions]) -> JobSpec:
         """What `submit` would send; nothing is sent.
@@ -73,7 +106,12 @@ class Client:
         return preparation.prepare(circuit, **options)
 
     def submit(
-        self, circuit: object, *, request_id: str | None = None, **options: Unpack[SubmitOptions]
+        self,
+        circuit: object,
+        *,
+        request_id: str | None = None,
+        quota_wait_s: float | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> Job:
         """Submits a circuit and returns at once.
 
@@ -82,9 +120,12 @@ class Client:
                 PennyLane tape or ``QNode``, or a `CustomCircuit`.
             request_id: Names this submission: repeating it returns the same
                 job. Made anew if not given.
+            quota_wait_s: How long to wait for room if it is over a quota, in seconds;
+                as long as the client does if not given.
             **options: ``target``, ``shots``, ``seed``, ``result_types``,
                 ``observables``, ``parameters``, ``args``, ``kwargs``,
-                ``extra``, ``time_limit_s``, ``tags`` and ``cache``; see `SubmitOptions`.
+                ``extra``, ``time_limit_s``, ``tags``, ``cache`` and ``priority``; see
+                `SubmitOptions`.
 
         Returns:
             The job.
@@ -92,17 +133,20 @@ class Client:
         Raises:
             CircuitError: The circuit cannot be carried; nothing was sent.
             RequestError: The server refuses the job; the message says why.
+            QuotaError: It is over a quota, and waiting does not help or would take
+                longer than ``quota_wait_s``.
             UnavailableError: The server does not answer. Whether it has the
                 job is open: submitting again with the same request_id settles it.
         """
         spec = preparation.prepare(circuit, **options)
-        return Job(self, self.create_job(spec, request_id=request_id))
+        return Job(self, self.create_job(spec, request_id=request_id, quota_wait_s=quota_wait_s))
 
     def submit_batch(
         self,
         circuits: Iterable[object],
         *,
         request_id: str | None = None,
+        quota_wait_s: float | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Batch:
         """Submits many circuits in one call: all of them, or none.
@@ -111,6 +155,7 @@ class Client:
             circuits: Each as `submit` takes it, or a `JobSpec` of `prepare`,
                 which the options do not change.
             request_id: Names this submission, as in `submit`.
+            quota_wait_s: As in `submit`.
             **options: Of every circuit; see `SubmitOptions`.
 
         Raises:
@@ -119,21 +164,29 @@ class Client:
             UnavailableError: As in `submit`.
         """
         specs = preparation.prepare_all(circuits, **options)
-        return Batch(self, *self.create_jobs(specs, request_id=request_id))
+        return Batch(
+            self, *self.create_jobs(specs, request_id=request_id, quota_wait_s=quota_wait_s)
+        )
 
-    def create_job(self, spec: JobSpec, *, request_id: str | None = None) -> JobInfo:
+    def create_job(
+        self, spec: JobSpec, *, request_id: str | None = None, quota_wait_s: float | None = None
+    ) -> JobInfo:
         """Submits a spec as it is; see `submit` for what it raises."""
-        return self._run(operations.create_job(self._calls, spec, request_id))
+        return self._run(operations.create_job(self._calls, spec, request_id, quota_wait_s))
 
     def create_jobs(
-        self, specs: Iterable[JobSpec], *, request_id: str | None = None
+        self,
+        specs: Iterable[JobSpec],
+        *,
+        request_id: str | None = None,
+        quota_wait_s: float | None = None,
     ) -> tuple[BatchInfo, tuple[str, ...]]:
         """Submits specs as they are; see `submit_batch` for what it raises.
 
         Returns:
             The batch, and the ids of its jobs in the order of the specs.
         """
-        return self._run(operations.create_jobs(self._calls, specs, request_id))
+        return self._run(operations.create_jobs(self._calls, specs, request_id, quota_wait_s))
 
     def job(self, job_id: str) -> Job:
         """Finds a job again, also one of an earlier process.
@@ -160,6 +213,7 @@ class Client:
         batch: str = "",
         created_after: datetime | None = None,
         created_before: datetime | None = None,
+        owner: str = "",
         limit: int | None = None,
     ) -> Iterator[JobInfo]:
         """Lists jobs, newest first; pages are read as they are needed.
@@ -172,6 +226,8 @@ class Client:
             created_after: Only jobs created at this moment or later. A moment
                 without a time zone is one of this machine's.
             created_before: Only jobs created before this moment.
+            owner: Only jobs of this owner. Administrators see those of everybody,
+                everybody else their own.
             limit: The most to list; None for all.
         """
         wanted = job_filter(
@@ -181,6 +237,7 @@ class Client:
             batch=batch,
             created_after=created_after,
             created_before=created_before,
+            owner=owner,
         )
         return self._iterate(operations.list_jobs(self._calls, wanted, limit))
 

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from qdispatch.arrays import PackedPoints, pack_points
-from qdispatch.errors import InvalidJobError
+from qdispatch.errors import InvalidJobError, Quota
 from qdispatch.model import (
     Cancellation,
     CancelVerdict,
@@ -104,6 +104,7 @@ def encode_spec(spec: JobSpec) -> pb.JobSpec:
         tags=spec.tags,
         parameters=spec.parameters,
         no_cache=not spec.cache,
+        priority=spec.priority,
     )
     if spec.submission_date is not None:
         message.submission_date.CopyFrom(encode_time(spec.submission_date))
@@ -160,6 +161,7 @@ def decode_spec(message: pb.JobSpec) -> JobSpec:
         parameters=tuple(message.parameters),
         parameter_values=_decode_points(message),
         cache=not message.no_cache,
+        priority=message.priority,
     )
 
 
@@ -222,6 +224,7 @@ def encode_job(info: JobInfo) -> pb.Job:
         ),
         peak_memory_bytes=info.peak_memory_bytes,
         faults=info.faults,
+        cpu_s=info.cpu_s,
         batch_id=info.batch_id,
         batch_index=info.batch_index,
         n_points=info.n_points,
@@ -259,6 +262,7 @@ def decode_job(message: pb.Job) -> JobInfo:
         stopped_at=decode_time(message.stopped_at) if message.HasField("stopped_at") else None,
         attempt=message.attempt,
         faults=message.faults,
+        cpu_s=message.cpu_s,
         worker=message.worker,
         error=JobError(kind=message.error.kind, message=message.error.message)
         if message.HasField("error")
@@ -363,4 +367,21 @@ def decode_target(message: pb.Target) -> TargetInfo:
         default_time_limit_s=message.default_time_limit_s,
         # A server of the version before has no states.
         state=member(TARGET_STATE, message.state or pb.TARGET_STATE_ACTIVE, "state"),
+    )
+
+
+def encode_quota(quota: Quota) -> pb.Quota:
+    """The wire form of a limit that was met."""
+    return pb.Quota(
+        name=quota.name, limit=quota.limit, use=quota.use, retry_after_s=quota.retry_after_s
+    )
+
+
+def decode_quota(message: pb.Quota) -> Quota:
+    """The limit in a wire message."""
+    return Quota(
+        name=message.name,
+        limit=message.limit,
+        use=message.use,
+        retry_after_s=message.retry_after_s if message.HasField("retry_after_s") else None,
     )

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import grpc
 
 from qdispatch import channel
-from qdispatch.steps import Emit, Flow, Next, Open, Sleep, Unary
+from qdispatch.credentials import Credentials
+from qdispatch.steps import Aside, Emit, Flow, Next, Open, Sleep, Unary
 from qdispatch.v1 import qdispatch_pb2_grpc as pb_grpc
 
 T = TypeVar("T")
@@ -20,11 +21,19 @@ class Driver:
 
     Args:
         address: Host and port of the server.
+        credentials: Shown to it.
         max_message_bytes: The most that one message may take.
     """
 
-    def __init__(self, address: str, *, max_message_bytes: int) -> None:
-        self._channel = grpc.insecure_channel(address, channel.options(max_message_bytes))
+    def __init__(self, address: str, credentials: Credentials, *, max_message_bytes: int) -> None:
+        options = channel.options(address, max_message_bytes)
+        secrets = channel.channel_credentials(credentials)
+        self._channel = (
+            grpc.insecure_channel(address, options)
+            if secrets is None
+            else grpc.secure_channel(address, secrets, options)
+        )
+        self._metadata = credentials.metadata()
         self._stub: Any = pb_grpc.QDispatchStub(self._channel)
         self._is_closed = False
 
@@ -46,7 +55,9 @@ class Driver:
         """Whether the server says that it is serving."""
         check: Any = self._channel.unary_unary(channel.HEALTH_METHOD)
         try:
-            answer: bytes = check(channel.HEALTH_REQUEST, timeout=timeout_s)
+            answer: bytes = check(
+                channel.HEALTH_REQUEST, timeout=timeout_s, metadata=self._metadata
+            )
         except grpc.RpcError:
             return False
         return answer == channel.SERVING
@@ -73,13 +84,17 @@ class Driver:
                 try:
                     match step:
                         case Unary(method, request, timeout_s):
-                            answer = getattr(self._stub, method)(request, timeout=timeout_s)
+                            answer = getattr(self._stub, method)(
+                                request, timeout=timeout_s, metadata=self._metadata
+                            )
                         case Open(method, request, timeout_s):
-                            stream = getattr(self._stub, method)(request, timeout=timeout_s)
+                            stream = getattr(self._stub, method)(
+                                request, timeout=timeout_s, metadata=self._metadata
+                            )
                         case Next():
                             answer = next(stream, None)
-                        case Sleep(seconds):
-                            sleep(seconds)
+                        case Sleep() | Aside():
+                            answer = _away(step)
                         case Emit(value):
                             yield value
                 except grpc.RpcError as error:
@@ -90,3 +105,8 @@ class Driver:
             flow.close()
             if stream is not None:
                 stream.cancel()
+
+
+def _away(step: Sleep | Aside) -> Any:
+    """What has nothing to do with the connection."""
+    return step.function() if isinstance(step, Aside) else sleep(step.seconds)

@@ -18,6 +18,7 @@ def job_filter(
     batch: str,
     created_after: datetime | None,
     created_before: datetime | None,
+    owner: str,
 ) -> JobFilter:
     """The filter for `Client.jobs`, whose arguments these are.
 
@@ -38,6 +39,7 @@ def job_filter(
         batch_id=batch,
         created_after=_in_utc(created_after),
         created_before=_in_utc(created_before),
+        owner=owner,
     )
 
 

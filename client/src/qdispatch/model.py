@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from qdispatch.arrays import Memory, Probabilities, Statevector
 
@@ -149,6 +150,10 @@ class PauliSum:
     """One or more strings, each with its coefficient."""
 
 
+MAX_PRIORITY: Final = 10
+"""Priorities go from minus this to this."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
     """What is to be run; the part of a job that its user decides."""
@@ -189,6 +194,8 @@ class JobSpec:
     cache: bool = True
     """Whether results of an equal job of the past will do, and those of this one
     for equal jobs to come."""
+    priority: int = 0
+    """Orders its owner's jobs on a target among themselves: higher first, -10 to 10."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +315,8 @@ class JobInfo:
     """How many points of its sweep are done, as last heard of."""
     events: tuple[JobEvent, ...] = ()
     """Every change of its status so far."""
+    cpu_s: float = 0.0
+    """Processor time that its attempts took, in seconds, as far as known."""
     cached_from: str = ""
     """The equal job whose results it was given, instead of being run; empty if it
     was run. That one may be deleted by now."""

@@ -30,22 +30,27 @@ from qdispatch.watch_codec import decode_batch, encode_filter
 PAGE_SIZE: Final = 1000
 
 
-def create_job(calls: Calls, spec: JobSpec, request_id: str | None) -> Flow[JobInfo]:
+def create_job(
+    calls: Calls, spec: JobSpec, request_id: str | None, quota_wait_s: float | None
+) -> Flow[JobInfo]:
     """Submits a job."""
     request = pb.CreateJobRequest(request_id=request_id or uuid4().hex, spec=_encoded(spec))
-    answer: pb.CreateJobResponse = yield from calls.unary("CreateJob", request)
+    answer: pb.CreateJobResponse = yield from calls.submission("CreateJob", request, quota_wait_s)
     job = decode_job(answer.job)
     # The server does not send back what may be long.
     return replace(job, spec=replace(job.spec, parameter_values=spec.parameter_values))
 
 
 def create_jobs(
-    calls: Calls, specs: Iterable[JobSpec], request_id: str | None
+    calls: Calls,
+    specs: Iterable[JobSpec],
+    request_id: str | None,
+    quota_wait_s: float | None,
 ) -> Flow[tuple[BatchInfo, tuple[str, ...]]]:
     """Submits many jobs: all of them, or none."""
     messages = [_encoded(spec, f"specs[{index}]") for index, spec in enumerate(specs)]
     request = pb.CreateJobsRequest(request_id=request_id or uuid4().hex, specs=messages)
-    answer: pb.CreateJobsResponse = yield from calls.unary("CreateJobs", request)
+    answer: pb.CreateJobsResponse = yield from calls.submission("CreateJobs", request, quota_wait_s)
     return decode_batch(answer.batch), tuple(answer.job_ids)
 
 

@@ -51,3 +51,6 @@ class SubmitOptions(TypedDict, total=False):
     """Whether the results of an equal job of the past will do (exact, or with
     the same seed), and those of this one for equal jobs to come. If not given:
     yes, where the service has its cache on."""
+    priority: int
+    """Orders one's own jobs on a target: higher first, from -10 to 10; 0 if not given.
+    It gives no advantage over the jobs of others."""

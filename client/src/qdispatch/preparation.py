@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeGuard, Unpack
 
 from qdispatch.circuits import CircuitForm, describe
 from qdispatch.errors import CircuitError, InvalidJobError
-from qdispatch.model import JobSpec, PauliSum, ResultType
+from qdispatch.model import MAX_PRIORITY, JobSpec, PauliSum, ResultType
 from qdispatch.observables import to_pauli_sum
 from qdispatch.options import SubmitOptions
 from qdispatch.points import points_of
@@ -58,6 +58,7 @@ def prepare(circuit: object, **options: Unpack[SubmitOptions]) -> JobSpec:
         time_limit_s=options.get("time_limit_s"),
         tags=_tags(options.get("tags", ())),
         cache=options.get("cache", True),
+        priority=_priority(options.get("priority", 0)),
         parameters=form.parameters,
         parameter_values=points_of(parameters, form),
     )
@@ -133,6 +134,18 @@ def _whole(options: SubmitOptions, name: Literal["shots", "seed"]) -> int | None
         raise InvalidJobError(f"{given!r} is no whole number", field=name) from error
     if number is not None and not 0 <= number < 2**64:
         raise InvalidJobError(f"{number} is out of range", field=name)
+    return number
+
+
+def _priority(given: object) -> int:
+    try:
+        number = operator.index(given)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InvalidJobError(f"{given!r} is no whole number", field="priority") from error
+    if not -MAX_PRIORITY <= number <= MAX_PRIORITY:
+        raise InvalidJobError(
+            f"{number}; it is from {-MAX_PRIORITY} to {MAX_PRIORITY}", field="priority"
+        )
     return number
 
 

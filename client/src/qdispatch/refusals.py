@@ -8,7 +8,7 @@ from typing import Any, Final
 import grpc
 
 from qdispatch import errors
-from qdispatch.codec import ERROR_DETAIL_KEY
+from qdispatch.codec import ERROR_DETAIL_KEY, decode_quota
 from qdispatch.v1 import qdispatch_pb2 as pb
 
 _REFUSALS: Final[Mapping[grpc.StatusCode, type[errors.RequestError]]] = {
@@ -17,6 +17,7 @@ _REFUSALS: Final[Mapping[grpc.StatusCode, type[errors.RequestError]]] = {
     grpc.StatusCode.ALREADY_EXISTS: errors.RequestConflictError,
     grpc.StatusCode.FAILED_PRECONDITION: errors.JobActiveError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.TooLargeError,
+    grpc.StatusCode.UNAUTHENTICATED: errors.AuthenticationError,
 }
 # Where one code stands for several things, the field at fault tells which.
 _REFUSALS_OF_FIELDS: Final[Mapping[tuple[grpc.StatusCode, str], type[errors.RequestError]]] = {
@@ -44,6 +45,9 @@ def translated(error: grpc.RpcError, address: str) -> errors.QDispatchError:
     text = text.removeprefix(f"{field}: ")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and detail is None:
         return errors.TooLargeError(_too_large(text))
+    if detail is not None and detail.HasField("quota"):
+        quota = decode_quota(detail.quota)
+        return errors.QuotaError(_over(text, quota), field=field, quota=quota)
     if code in _REFUSALS:
         last = field.rpartition(".")[2]
         kind = _REFUSALS_OF_FIELDS.get((code, last), _REFUSALS[code])
@@ -63,6 +67,15 @@ def _too_large(text: str) -> str:
         f"{text}: send or ask for less at once, such as smaller batches, or raise"
         " server.max_message_bytes of the server and max_message_bytes of the client"
     )
+
+
+def _over(text: str, quota: errors.Quota) -> str:
+    """A refusal that says which limit, how much is used and when to come back."""
+    if quota.name in text:
+        return text
+    after_s = quota.retry_after_s
+    when = "waiting does not help" if after_s is None else f"come back in {after_s:,.0f} s"
+    return f"{text} (over quota {quota}: {when})"
 
 
 def _detail(error: grpc.RpcError) -> pb.ErrorDetail | None:

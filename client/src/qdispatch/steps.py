@@ -50,13 +50,20 @@ class Sleep:
 
 
 @dataclass(frozen=True)
+class Aside:
+    """Call what blocks; the answer is what it returns."""
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True)
 class Emit:
     """Hand out a value, of an operation that has many."""
 
     value: object
 
 
-Step: TypeAlias = Unary | Open | Next | Sleep | Emit
+Step: TypeAlias = Unary | Open | Next | Sleep | Aside | Emit
 Flow: TypeAlias = Generator[Step, Any, T]
 
 

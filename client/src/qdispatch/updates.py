@@ -125,3 +125,5 @@ class JobFilter:
     """At or after this moment, UTC."""
     created_before: datetime | None = None
     """Before this moment, UTC."""
+    owner: str = ""
+    """Of this owner; administrators see the jobs of others."""

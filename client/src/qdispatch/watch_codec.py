@@ -161,6 +161,7 @@ def encode_filter(wanted: JobFilter, *, page_size: int, page_token: str) -> pb.L
         created_before=_encode_moment(wanted.created_before),
         page_size=page_size,
         page_token=page_token,
+        owner=wanted.owner,
     )
 
 
@@ -187,6 +188,7 @@ def decode_filter(message: pb.ListJobsRequest) -> JobFilter:
         created_before=decode_time(message.created_before, "created_before")
         if message.HasField("created_before")
         else None,
+        owner=message.owner,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from qdispatch import operations
 from qdispatch.calls import Calls, Deadline, Stream
-from qdispatch.errors import TooLargeError, UnimplementedError, WaitTimeoutError
+from qdispatch.errors import QuotaError, TooLargeError, UnimplementedError, WaitTimeoutError
 from qdispatch.model import JobInfo
 from qdispatch.steps import Emit, Flow, gathered
 from qdispatch.updates import BatchEvent, BatchInfo, BatchUpdate, JobFilter, JobUpdate
@@ -22,7 +22,7 @@ _GROWTH: Final = 1.3
 _LAST_S: Final = 1.0
 
 # An older server does not stream, and a full one takes no more watchers.
-_NO_STREAM: Final = (UnimplementedError, TooLargeError)
+_NO_STREAM: Final = (UnimplementedError, TooLargeError, QuotaError)
 
 
 def watch_job(

@@ -36,6 +36,7 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
         tags: Free words to find the jobs by.
         cache: Whether results of an equal job of the past will do; such are only
             those of jobs with the same seed.
+        priority: Orders one's own jobs on a target: higher first, from -10 to 10.
 
     Attributes:
         client: The connection.
@@ -52,6 +53,7 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
         time_limit_s: float | None = None,
         tags: Iterable[str] = (),
         cache: bool = True,
+        priority: int = 0,
     ) -> None:
         if client is not None and address is not None:
             raise ValueError("give a client or an address, not both")
@@ -64,6 +66,7 @@ class Sampler(cirq.Sampler):  # type: ignore[misc]
             time_limit_s=time_limit_s,
             tags=tuple(tags),
             cache=cache,
+            priority=priority,
         )
 
     def run_sweep(self, program: Any, params: Any, repetitions: int = 1) -> list[Any]:

@@ -31,6 +31,7 @@ class Submitter:
         time_limit_s: In seconds.
         tags: Free words.
         cache: Whether results of equal jobs will do.
+        priority: Among one's own jobs.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Submitter:
         time_limit_s: float | None,
         tags: tuple[str, ...],
         cache: bool,
+        priority: int,
     ) -> None:
         self._client = client
         self._target = target
@@ -51,6 +53,7 @@ class Submitter:
         self._time_limit_s = time_limit_s
         self._tags = tags
         self._cache = cache
+        self._priority = priority
 
     def specs(
         self, points: Points, kind: ResultType, shots: int, observables: Sequence[Any] = ()
@@ -75,6 +78,7 @@ class Submitter:
                 time_limit_s=self._time_limit_s,
                 tags=self._tags,
                 cache=self._cache,
+                priority=self._priority,
                 parameters=form.parameters,
                 parameter_values=points.values,
             )
@@ -87,16 +91,20 @@ class Submitter:
         try:
             results = _results(self._submit(specs, request_id))
         except KeyboardInterrupt:
-            # Nobody else knows of the jobs. Submitted again, they are the same.
+            # Nobody else knows of the jobs. Submitted again, they are the same; if a
+            # quota had no room for them, there is nothing to cancel.
             with suppress(QDispatchError):
-                self._submit(specs, request_id).cancel()
+                self._submit(specs, request_id, quota_wait_s=0).cancel()
             raise
         return itertools.chain.from_iterable(results)
 
-    def _submit(self, specs: Sequence[JobSpec], request_id: str) -> Job | Batch:
+    def _submit(
+        self, specs: Sequence[JobSpec], request_id: str, quota_wait_s: float | None = None
+    ) -> Job | Batch:
+        options: dict[str, Any] = {"request_id": request_id, "quota_wait_s": quota_wait_s}
         if len(specs) == 1:
-            return Job(self._client, self._client.create_job(specs[0], request_id=request_id))
-        return self._client.submit_batch(specs, request_id=request_id)
+            return Job(self._client, self._client.create_job(specs[0], **options))
+        return self._client.submit_batch(specs, **options)
 
 
 def _results(submitted: Job | Batch) -> list[JobResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -16,6 +17,9 @@ def main() -> int:
             "Install the client with its command line: pip install 'qdispatch[cli]'\n"
         )
         return 2
+    # Its native part asks for this when it is imported: what is wrong with a connection
+    # is in the command's own message.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from qdispatch.cli.app import run
 
     return run()

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from qdispatch.cli import looking, submitting
+from qdispatch.cli.config import Flags
 from qdispatch.cli.exits import EPILOG, Exit
+from qdispatch.cli.session import before_the_command
 
 app = typer.Typer(
     name="qdispatch",
@@ -45,10 +47,31 @@ def _version(*, wanted: bool) -> None:
 
 @app.callback()
 def root(
+    *,
     address: Annotated[
         str | None,
         typer.Option("--address", metavar="HOST:PORT", help="Where the server is."),
     ] = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Has the token. Else QDISPATCH_TOKEN, QDISPATCH_TOKEN_FILE, the configuration "
+            "file.",
+        ),
+    ] = None,
+    tls: Annotated[
+        bool | None,
+        typer.Option("--tls/--no-tls", help="Whether to encrypt.", show_default=False),
+    ] = None,
+    ca_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Authorities of the server's certificate, PEM."),
+    ] = None,
+    cert_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A certificate of your own, PEM.")
+    ] = None,
+    key_file: Annotated[str | None, typer.Option(metavar="FILE", help="Its key, PEM.")] = None,
     show_version: Annotated[
         bool,
         typer.Option(
@@ -57,6 +80,17 @@ def root(
     ] = False,
 ) -> None:
     """Run quantum circuits on your own machines."""
+    # That has ended the command, if it was wanted.
+    del show_version
+    flags = Flags(
+        address=address,
+        token_file=token_file,
+        tls=tls,
+        ca_file=ca_file,
+        cert_file=cert_file,
+        key_file=key_file,
+    )
+    before_the_command.set(flags)
 
 
 def run() -> int:

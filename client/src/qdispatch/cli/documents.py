@@ -27,6 +27,7 @@ def job_document(info: JobInfo) -> Document:
     spec, timings = info.spec, info.timings
     return {
         "id": info.id,
+        "owner": info.owner,
         "status": info.status.value,
         "target": spec.target,
         "framework": spec.framework,
@@ -41,6 +42,7 @@ def job_document(info: JobInfo) -> Document:
         "n_points": info.n_points,
         "points_done": info.points_done,
         "tags": list(spec.tags),
+        "priority": spec.priority,
         "time_limit_s": spec.time_limit_s,
         "cached_from": info.cached_from or None,
         "batch_id": info.batch_id or None,
@@ -51,6 +53,7 @@ def job_document(info: JobInfo) -> Document:
         "stopped_at": _moment(info.stopped_at),
         "attempt": info.attempt,
         "faults": info.faults,
+        "cpu_s": info.cpu_s,
         "worker": info.worker or None,
         "method": info.method or None,
         "method_reason": info.method_reason or None,
@@ -102,6 +105,7 @@ def batch_document(batch: BatchInfo) -> Document:
     """A batch."""
     return {
         "id": batch.id,
+        "owner": batch.owner,
         "created_at": _moment(batch.created_at),
         "size": batch.size,
         "pending": batch.pending,

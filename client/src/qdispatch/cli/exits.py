@@ -24,6 +24,8 @@ class Exit(IntEnum):
     """The time to wait is over; the job goes on."""
     DEFECT = 6
     """A defect of the server or of this command."""
+    UNAUTHENTICATED = 7
+    """The server does not know who calls: the token is missing, or not valid (any more)."""
     INTERRUPTED = 130
     """Ctrl-C; what was submitted goes on."""
     PIPE_CLOSED = 141
@@ -34,7 +36,7 @@ class Exit(IntEnum):
 EPILOG: Final = (
     "Exit codes: 0 done; 1 a job failed or was canceled; 2 wrong usage, file or circuit; "
     "3 refused by the server; 4 server unavailable; 5 wait timed out; 6 a defect; "
-    "130 interrupted, jobs go on."
+    "7 token missing or not valid; 130 interrupted, jobs go on."
 )
 
 
@@ -43,6 +45,7 @@ class InputError(errors.QDispatchError):
 
 
 _CODES: Final[tuple[tuple[type[errors.QDispatchError], Exit], ...]] = (
+    (errors.AuthenticationError, Exit.UNAUTHENTICATED),
     (errors.RequestError, Exit.REFUSED),
     (errors.UnavailableError, Exit.UNAVAILABLE),
     (errors.WaitTimeoutError, Exit.TIMED_OUT),

@@ -182,6 +182,10 @@ def jobs(
         str, typer.Option(metavar="WHEN", help="Only from then on: 30min, 2h, 7d, or 2026-05-01.")
     ] = "",
     until: Annotated[str, typer.Option(metavar="WHEN", help="Only before then.")] = "",
+    owner: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Only of this owner; administrators see everybody's."),
+    ] = "",
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 20,
     address: given.Address = None,
     as_json: given.AsJson = False,
@@ -197,6 +201,7 @@ def jobs(
             batch=batch,
             created_after=_moment("--since", since),
             created_before=_moment("--until", until),
+            owner=owner,
             limit=limit + 1,
         )
         infos = list(islice(found, limit + 1))

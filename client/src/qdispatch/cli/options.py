@@ -8,7 +8,7 @@ import typer
 
 from qdispatch.cli.exits import InputError
 from qdispatch.cli.values import observable_of, parameters_of
-from qdispatch.model import ResultType
+from qdispatch.model import MAX_PRIORITY, ResultType
 
 #: Longer than this a shell's completion must not keep its user waiting.
 _COMPLETION_S = 1.0
@@ -22,12 +22,13 @@ def _address(context: typer.Context, value: str | None) -> str | None:
 
 def complete_target(incomplete: str) -> list[str]:
     """The names of the targets, if the server tells them at once."""
-    from qdispatch.cli.config import find_address
+    from qdispatch.cli.config import Flags, find_connection
     from qdispatch.client import Client
     from qdispatch.errors import QDispatchError
 
     try:
-        with Client(find_address(None), timeout_s=_COMPLETION_S) as client:
+        found = find_connection(Flags())
+        with Client(found.address, timeout_s=_COMPLETION_S, **found.options) as client:
             names = [each.name for each in client.targets()]
     except QDispatchError:
         return []
@@ -107,6 +108,23 @@ NoCache = Annotated[
         "--no-cache", help="Run it, though an equal job was run before; and keep nothing of it."
     ),
 ]
+Priority = Annotated[
+    int,
+    typer.Option(
+        min=-MAX_PRIORITY,
+        max=MAX_PRIORITY,
+        metavar="N",
+        help="Orders your own jobs on a target: higher first.",
+    ),
+]
+QuotaWait = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="How long to wait for room in a quota; 300 if not given, 0 for not at all.",
+    ),
+]
 Qubits = Annotated[
     int | None,
     typer.Option(
@@ -133,6 +151,7 @@ def wishes(
     time_limit: float | None,
     extra: str,
     no_cache: bool,
+    priority: int,
 ) -> dict[str, Any]:
     """The options of a submission, as `Client.submit` takes them.
 
@@ -152,4 +171,5 @@ def wishes(
         "time_limit_s": time_limit,
         "extra": extra,
         "cache": not no_cache,
+        "priority": priority,
     }

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
 
-from qdispatch.cli.config import find_address
+from qdispatch.cli.config import Connection, Flags, find_connection
 from qdispatch.cli.documents import Document
 from qdispatch.cli.exits import Exit, code_of
-from qdispatch.errors import JobNotFoundError, QDispatchError
+from qdispatch.errors import (
+    AuthenticationError,
+    HandshakeError,
+    JobNotFoundError,
+    QDispatchError,
+    QuotaError,
+)
 
 if TYPE_CHECKING:
     from qdispatch.client import Client
+
+_NO_FLAGS: Final = Flags()
+#: The flags that stand before the command, and hold for all of them.
+before_the_command: Final[ContextVar[Flags]] = ContextVar("flags", default=_NO_FLAGS)
 
 
 class _Console(Console):
@@ -34,6 +47,17 @@ def leave_pipe() -> NoReturn:
     # Python would complain at its end that it cannot flush.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(Exit.PIPE_CLOSED)
+
+
+class _Notes(logging.Handler):
+    """Has what the client tells on the way said by the command."""
+
+    def __init__(self, opened: Session) -> None:
+        super().__init__()
+        self._opened = opened
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._opened.note(record.getMessage())
 
 
 class Session:
@@ -56,13 +80,23 @@ class Session:
         self.err = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self.pick_up = ""
         self.code = Exit.OK
+        self._notes = _Notes(self)
+
+    @cached_property
+    def connection(self) -> Connection:
+        """Where the server is, and what it is shown."""
+        return find_connection(replace(before_the_command.get(), address=self._address))
 
     @cached_property
     def client(self) -> Client:
         """The connection, made when it is first needed."""
         from qdispatch.client import Client
+        from qdispatch.room import log
 
-        return Client(find_address(self._address))
+        client = Client(self.connection.address, **self.connection.options)
+        log.addHandler(self._notes)
+        log.propagate = False
+        return client
 
     @property
     def is_live(self) -> bool:
@@ -103,6 +137,10 @@ class Session:
     def close(self) -> None:
         """Ends the connection."""
         if "client" in vars(self):
+            from qdispatch.room import log
+
+            log.removeHandler(self._notes)
+            log.propagate = True
             self.client.close()
 
 
@@ -125,6 +163,8 @@ def session(address: str | None, *, as_json: bool = False) -> Iterator[Session]:
             "field": getattr(error, "field", "") or None,
             "exit_code": int(code),
         }
+        if isinstance(error, QuotaError) and error.quota is not None:
+            document["quota"] = asdict(error.quota)
         opened.complain(message, document)
         raise typer.Exit(code) from error
     except KeyboardInterrupt as error:
@@ -148,7 +188,12 @@ def _with_advice(error: QDispatchError, code: Exit, opened: Session) -> str:
     pick_up = f"; pick it up with: qdispatch {opened.pick_up}" if opened.pick_up else ""
     if code is Exit.TIMED_OUT:
         return message + pick_up
-    if code is Exit.UNAVAILABLE:
+    if isinstance(error, AuthenticationError) and opened.connection.left_out:
+        return (
+            f"{message}. What is in {opened.connection.left_out} is not shown to this server: it"
+            " is for the address that stands there"
+        )
+    if code is Exit.UNAVAILABLE and not isinstance(error, HandshakeError):
         advice = "Is it running? Another one: --address HOST:PORT, or QDISPATCH_ADDRESS"
         return f"{message}. {advice}{pick_up}"
     return message

@@ -46,6 +46,8 @@ def submit(
     time_limit: given.TimeLimit = None,
     extra: given.Extra = "",
     no_cache: given.NoCache = False,
+    priority: given.Priority = 0,
+    quota_wait: given.QuotaWait = None,
     qubits: given.Qubits = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait, and show the results.")] = False,
     timeout: given.Timeout = None,
@@ -69,9 +71,11 @@ def submit(
             time_limit=time_limit,
             extra=extra,
             no_cache=no_cache,
+            priority=priority,
         )
         source = load(file, n_qubits=qubits)
-        job = Job(opened.client, opened.client.create_job(prepared(opened, source, options)))
+        spec = prepared(opened, source, options)
+        job = Job(opened.client, opened.client.create_job(spec, quota_wait_s=quota_wait))
         opened.pick_up = f"watch {job.id}"
         if wait:
             show_result(opened, job, timeout)
@@ -93,9 +97,14 @@ def prepared(opened: Session, source: Source, options: dict[str, Any]) -> JobSpe
         raise InputError(f"{source.name}: {error}") from error
 
 
-def _submitted(opened: Session, specs: Sequence[JobSpec], sources: Sequence[Source]) -> Batch:
+def _submitted(
+    opened: Session,
+    specs: Sequence[JobSpec],
+    sources: Sequence[Source],
+    quota_wait_s: float | None,
+) -> Batch:
     try:
-        return opened.client.submit_batch(specs)
+        return opened.client.submit_batch(specs, quota_wait_s=quota_wait_s)
     except RequestError as error:
         index = re.search(r"\[(\d+)\]", error.field)
         if index is not None and int(index[1]) < len(sources):
@@ -169,6 +178,8 @@ def batch(
     time_limit: given.TimeLimit = None,
     extra: given.Extra = "",
     no_cache: given.NoCache = False,
+    priority: given.Priority = 0,
+    quota_wait: given.QuotaWait = None,
     qubits: given.Qubits = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Submit, and do not wait.")] = False,
     timeout: given.Timeout = None,
@@ -194,12 +205,13 @@ def batch(
             time_limit=time_limit,
             extra=extra,
             no_cache=no_cache,
+            priority=priority,
         )
         sources = load_all(files, n_qubits=qubits)
         if not sources:
             raise InputError("there is no circuit in these files")
         specs = [prepared(opened, each, options) for each in sources]
-        submitted = _submitted(opened, specs, sources)
+        submitted = _submitted(opened, specs, sources, quota_wait)
         opened.pick_up = f"watch --batch {submitted.id}"
         names = [each.name for each in sources]
         if no_wait:

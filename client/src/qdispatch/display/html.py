@@ -56,6 +56,8 @@ def job_html(info: JobInfo) -> str:
         ("asked for", escape(_joined(", ".join(spec.result_types), shots))),
         ("submitted", escape(words.clock(info.created_at))),
     ]
+    if words.has_owner(info):
+        rows.append(("owner", escape(info.owner)))
     if info.method:
         rows.append(("method", escape(words.method(info))))
     if info.batch_id:
@@ -66,6 +68,8 @@ def job_html(info: JobInfo) -> str:
         rows.append(("sweep", f"{info.points_done:,} of {info.n_points:,} points done"))
     if info.timings.simulating_s is not None:
         rows.append(("simulating", escape(words.duration(info.timings.simulating_s))))
+    if info.cpu_s:
+        rows.append(("processor", escape(words.duration(info.cpu_s))))
     if info.error is not None:
         rows.append(("error", escape(f"{info.error.kind}: {info.error.message}")))
     return _framed(_facts(rows))

@@ -102,6 +102,8 @@ def job_facts(
 ) -> Iterator[tuple[str, RenderableType]]:
     """Name and value of each thing that is known of a job."""
     yield "job", info.id
+    if words.has_owner(info):
+        yield "owner", info.owner
     if info.batch_id:
         yield "batch", f"{info.batch_id}, place {info.batch_index}"
     yield "target", _target(info)
@@ -113,6 +115,8 @@ def job_facts(
     yield from _expected(outlook, now)
     yield "circuit", words.circuit(info.spec)
     yield "asked for", _asked(info)
+    if info.spec.priority:
+        yield "priority", f"{info.spec.priority:+d}"
     if info.spec.tags:
         yield "tags", ", ".join(info.spec.tags)
     yield "submitted", words.clock(info.created_at)
@@ -168,6 +172,8 @@ def _times(info: JobInfo) -> Iterator[tuple[str, RenderableType]]:
     ]
     if parts:
         yield "took", ", ".join(parts)
+    if info.cpu_s:
+        yield "processor", words.duration(info.cpu_s)
     if info.peak_memory_bytes:
         yield "memory", f"{words.size(info.peak_memory_bytes)} at most"
 
@@ -228,8 +234,10 @@ def _part(part: tables.Part) -> RenderableType:
 def jobs_view(jobs: Sequence[JobInfo]) -> RenderableType:
     """A line per job."""
     now = words.utc_now()
-    table = listing("JOB", "STATUS", "TARGET", "QUBITS", "SHOTS", "AGE", right=("QUBITS", "SHOTS"))
-    # It is the target's name that is cut where room is scarce.
+    # Who sees the jobs of several wants to know whose they are; there is no room for all.
+    fifth = "OWNER" if len({info.owner for info in jobs}) > 1 else "SHOTS"
+    table = listing("JOB", "STATUS", "TARGET", "QUBITS", fifth, "AGE", right=("QUBITS", "SHOTS"))
+    # It is the names that are cut where room is scarce.
     for column, width in zip(table.columns, (36, 8, 6, 6, 6, 6), strict=True):
         column.min_width = width
     for info in jobs:
@@ -239,7 +247,7 @@ def jobs_view(jobs: Sequence[JobInfo]) -> RenderableType:
             status_text(info.status),
             Text(info.spec.target),
             str(info.spec.n_qubits),
-            shots,
+            Text(info.owner) if fifth == "OWNER" else shots,
             words.age(info.created_at, now),
         )
     return table

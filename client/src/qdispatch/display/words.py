@@ -41,6 +41,11 @@ def age(moment: datetime, now: datetime) -> str:
     return "now"
 
 
+def has_owner(info: JobInfo) -> bool:
+    """Whether there is somebody whose job it is, and not only everybody."""
+    return info.owner not in ("", "anonymous")
+
+
 def clock(moment: datetime) -> str:
     """A moment by the clock of this machine."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

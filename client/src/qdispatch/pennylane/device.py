@@ -48,6 +48,7 @@ class QDispatchDevice(Device):  # type: ignore[misc]
         tags: Free words to find the jobs by.
         cache: Whether results of an equal job of the past will do: exact, or with
             the same seed.
+        priority: Orders one's own jobs on a target: higher first, from -10 to 10.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class QDispatchDevice(Device):  # type: ignore[misc]
         extra: str = "",
         tags: Sequence[str] = (),
         cache: bool = True,
+        priority: int = 0,
     ) -> None:
         super().__init__(wires=wires, shots=shots)
         self._address = address
@@ -72,7 +74,7 @@ class QDispatchDevice(Device):  # type: ignore[misc]
         self._timeout_s = timeout_s
         self._options = {
             "target": target, "time_limit_s": time_limit_s, "extra": extra, "tags": tuple(tags),
-            "cache": cache,
+            "cache": cache, "priority": priority,
         }  # fmt: skip
 
     @property

@@ -70,6 +70,7 @@ class Backend(BackendV2):  # type: ignore[misc]
             time_limit_s=None,
             tags=(),
             cache=True,
+            priority=0,
         )
 
     def run(self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any) -> Job:
@@ -85,9 +86,11 @@ class Backend(BackendV2):  # type: ignore[misc]
                 ``method`` (of the target "aer"), ``parameter_binds`` (of each
                 circuit, parameter -> list of values; each set of values is an
                 experiment of the result), ``time_limit_s`` (wall time of each
-                circuit, in seconds), ``tags`` and ``cache`` (True; whether
-                results of an equal job with the same seed will do). What is
-                not given, or None, is as in ``backend.options``.
+                circuit, in seconds), ``tags``, ``cache`` (True; whether
+                results of an equal job with the same seed will do) and
+                ``priority`` (0; orders one's own jobs, higher first, from -10
+                to 10). What is not given, or None, is as in
+                ``backend.options``.
 
         Raises:
             CircuitError: A circuit cannot be carried; the message says which.
@@ -135,6 +138,7 @@ class Backend(BackendV2):  # type: ignore[misc]
                 time_limit_s=options["time_limit_s"],
                 tags=tuple(options["tags"]),
                 cache=options["cache"],
+                priority=options["priority"],
             )
             yield replace(spec, seed=seeds.nth(seed, n_before))
             n_before += max(1, len(spec.parameter_values))

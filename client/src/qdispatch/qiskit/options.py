@@ -40,6 +40,8 @@ class PrimitiveOptions:
     """Free words to find the jobs by."""
     cache: bool = True
     """Whether results of an equal job of the past will do: exact, or with the same seed."""
+    priority: int = 0
+    """Orders one's own jobs on a target: higher first, from -10 to 10."""
     simulator: Unused = field(default_factory=Unused)
     """Of this, ``seed_simulator`` is used if there is no ``seed``."""
     dynamical_decoupling: Unused = field(default_factory=Unused)
@@ -86,6 +88,7 @@ class PrimitiveOptions:
             "time_limit_s": self.time_limit_s,
             "tags": tuple(self.tags),
             "cache": self.cache,
+            "priority": self.priority,
             "extra": {"method": self.method} if self.method else "",
         }
 

@@ -78,7 +78,7 @@ TARGET_STATE_PAUSED: TargetState
 TARGET_STATE_DRAINED: TargetState
 
 class JobSpec(_message.Message):
-    __slots__ = ("program", "program_format", "target", "framework", "n_qubits", "depth", "submission_date", "result_types", "shots", "seed", "observables", "extra", "time_limit_s", "tags", "parameters", "parameter_values", "no_cache")
+    __slots__ = ("program", "program_format", "target", "framework", "n_qubits", "depth", "submission_date", "result_types", "shots", "seed", "observables", "extra", "time_limit_s", "tags", "parameters", "parameter_values", "no_cache", "priority")
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FORMAT_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,7 @@ class JobSpec(_message.Message):
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     PARAMETER_VALUES_FIELD_NUMBER: _ClassVar[int]
     NO_CACHE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     program: bytes
     program_format: ProgramFormat
     target: str
@@ -113,7 +114,8 @@ class JobSpec(_message.Message):
     parameters: _containers.RepeatedScalarFieldContainer[str]
     parameter_values: _containers.RepeatedScalarFieldContainer[float]
     no_cache: bool
-    def __init__(self, program: _Optional[bytes] = ..., program_format: _Optional[_Union[ProgramFormat, str]] = ..., target: _Optional[str] = ..., framework: _Optional[str] = ..., n_qubits: _Optional[int] = ..., depth: _Optional[int] = ..., submission_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., result_types: _Optional[_Iterable[_Union[ResultType, str]]] = ..., shots: _Optional[int] = ..., seed: _Optional[int] = ..., observables: _Optional[_Iterable[_Union[PauliSum, _Mapping]]] = ..., extra: _Optional[str] = ..., time_limit_s: _Optional[float] = ..., tags: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Iterable[str]] = ..., parameter_values: _Optional[_Iterable[float]] = ..., no_cache: bool = ...) -> None: ...
+    priority: int
+    def __init__(self, program: _Optional[bytes] = ..., program_format: _Optional[_Union[ProgramFormat, str]] = ..., target: _Optional[str] = ..., framework: _Optional[str] = ..., n_qubits: _Optional[int] = ..., depth: _Optional[int] = ..., submission_date: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., result_types: _Optional[_Iterable[_Union[ResultType, str]]] = ..., shots: _Optional[int] = ..., seed: _Optional[int] = ..., observables: _Optional[_Iterable[_Union[PauliSum, _Mapping]]] = ..., extra: _Optional[str] = ..., time_limit_s: _Optional[float] = ..., tags: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Iterable[str]] = ..., parameter_values: _Optional[_Iterable[float]] = ..., no_cache: bool = ..., priority: _Optional[int] = ...) -> None: ...
 
 class PauliSum(_message.Message):
     __slots__ = ("terms",)
@@ -132,7 +134,7 @@ class PauliTerm(_message.Message):
     def __init__(self, paulis: _Optional[str] = ..., qubits: _Optional[_Iterable[int]] = ..., coefficient: _Optional[float] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results", "batch_id", "batch_index", "points_done", "events", "n_points", "method_reason", "cached_from", "stopped_at", "faults")
+    __slots__ = ("id", "owner", "request_id", "status", "spec", "created_at", "started_at", "finish_time", "attempt", "worker", "error", "method", "simulator_version", "timings", "peak_memory_bytes", "results", "batch_id", "batch_index", "points_done", "events", "n_points", "method_reason", "cached_from", "stopped_at", "faults", "cpu_s")
     ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +160,7 @@ class Job(_message.Message):
     CACHED_FROM_FIELD_NUMBER: _ClassVar[int]
     STOPPED_AT_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
+    CPU_S_FIELD_NUMBER: _ClassVar[int]
     id: str
     owner: str
     request_id: str
@@ -183,7 +186,8 @@ class Job(_message.Message):
     cached_from: str
     stopped_at: _timestamp_pb2.Timestamp
     faults: int
-    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., batch_id: _Optional[str] = ..., batch_index: _Optional[int] = ..., points_done: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., n_points: _Optional[int] = ..., method_reason: _Optional[str] = ..., cached_from: _Optional[str] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[int] = ...) -> None: ...
+    cpu_s: float
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., request_id: _Optional[str] = ..., status: _Optional[_Union[JobStatus, str]] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., worker: _Optional[str] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., method: _Optional[str] = ..., simulator_version: _Optional[str] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., batch_id: _Optional[str] = ..., batch_index: _Optional[int] = ..., points_done: _Optional[int] = ..., events: _Optional[_Iterable[_Union[JobEvent, _Mapping]]] = ..., n_points: _Optional[int] = ..., method_reason: _Optional[str] = ..., cached_from: _Optional[str] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., faults: _Optional[int] = ..., cpu_s: _Optional[float] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("number", "status", "at", "attempt")
@@ -394,7 +398,7 @@ class GetResultResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("statuses", "target", "tag", "batch_id", "created_after", "created_before", "page_size", "page_token")
+    __slots__ = ("statuses", "target", "tag", "batch_id", "created_after", "created_before", "page_size", "page_token", "owner")
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
@@ -403,6 +407,7 @@ class ListJobsRequest(_message.Message):
     CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     statuses: _containers.RepeatedScalarFieldContainer[JobStatus]
     target: str
     tag: str
@@ -411,7 +416,8 @@ class ListJobsRequest(_message.Message):
     created_before: _timestamp_pb2.Timestamp
     page_size: int
     page_token: str
-    def __init__(self, statuses: _Optional[_Iterable[_Union[JobStatus, str]]] = ..., target: _Optional[str] = ..., tag: _Optional[str] = ..., batch_id: _Optional[str] = ..., created_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    owner: str
+    def __init__(self, statuses: _Optional[_Iterable[_Union[JobStatus, str]]] = ..., target: _Optional[str] = ..., tag: _Optional[str] = ..., batch_id: _Optional[str] = ..., created_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")
@@ -596,7 +602,21 @@ class ListTargetsResponse(_message.Message):
     def __init__(self, targets: _Optional[_Iterable[_Union[Target, _Mapping]]] = ...) -> None: ...
 
 class ErrorDetail(_message.Message):
-    __slots__ = ("field",)
+    __slots__ = ("field", "quota")
     FIELD_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     field: str
-    def __init__(self, field: _Optional[str] = ...) -> None: ...
+    quota: Quota
+    def __init__(self, field: _Optional[str] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
+
+class Quota(_message.Message):
+    __slots__ = ("name", "limit", "use", "retry_after_s")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    USE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_S_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: float
+    use: float
+    retry_after_s: float
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[float] = ..., use: _Optional[float] = ..., retry_after_s: _Optional[float] = ...) -> None: ...
