@@ -5,6 +5,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 UV     := $(BIN)/uv
 
+# Tests and benchmarks start processes by the hundred: none is to compile all anew,
+# as it would where this is set.
+export PYTHONDONTWRITEBYTECODE :=
+
 PROTO  := rpc/proto/qdispatch/v1/qdispatch.proto
 # Code generated for protobuf 6.30 runs with every later runtime; clients may
 # have packages beside them that hold protobuf below 7.
