@@ -32,7 +32,7 @@ _CANCELERS: Final = 3
 _OBSERVERS: Final = 2
 _TIMEOUT_S: Final = 6.0
 _RETRY_S: Final = 0.1
-_LOOK_S: Final = 0.02
+_LOOK_S: Final = 0.1
 
 
 class Load:

@@ -11,6 +11,7 @@ from qdispatch import Client, Job
 from qdispatch.errors import JobCanceledError, RequestConflictError
 from qdispatch.model import CancelVerdict, ErrorKind, JobStatus
 from tests.e2e import circuits
+from tests.e2e.marks import slow_embedded
 from tests.e2e.stack import Stack, wait_for_status
 from tests.services.process import wait_until
 
@@ -142,6 +143,7 @@ def test_celery_has_a_small_record_of_a_finished_job(client: Client, stack: Stac
     assert "finished" in stack.celery("result", job.id)
 
 
+@slow_embedded
 def test_history_is_intact_after_a_restart_of_everything(client: Client, stack: Stack) -> None:
     jobs = [
         client.submit(circuits.qiskit_circuit(), target=target, shots=100, seed=1, tags=["kept"])

@@ -21,6 +21,7 @@ from qdispatch.model import JobStatus, ResultType
 from qdispatch.v1 import qdispatch_pb2 as pb
 from tests.e2e import circuits
 from tests.e2e.listening import Listener, check_fork_servers, listeners
+from tests.e2e.marks import slow_embedded
 from tests.e2e.stack import TARGETS, Stack, wait_for_status
 from tests.services.process import free_port, wait_until
 
@@ -81,6 +82,7 @@ def test_an_operators_revoke_cancels(client: Client, stack: Stack, terminate: bo
         assert f"{job.id}.qasm" not in stack.programs
 
 
+@slow_embedded
 def test_a_worker_without_a_target_is_refused(stack: Stack) -> None:
     for options in ([], ["-Q", "aer,cirq"]):
         text = stack.celery("worker", *options, check=False)
@@ -88,6 +90,7 @@ def test_a_worker_without_a_target_is_refused(stack: Stack) -> None:
         assert "Traceback" not in text
 
 
+@slow_embedded
 def test_one_worker_too_many_for_the_machine_is_refused(stack: Stack) -> None:
     text = stack.celery("worker", "-Q", "aer", "-n", "second@%h", check=False)
     assert "machine.max_simulations" in text

@@ -111,7 +111,7 @@ def moments(ward: Ward) -> list[tuple[str, datetime]]:
     ("submit", "jobs", "millis", "most"),
     [
         # Each slot ends the group that it is at, of 0.1 s, and may have begun the next.
-        (batch, 5000, 5, 2 * SLOTS * 30),
+        pytest.param(batch, 5000, 5, 2 * SLOTS * 30, marks=pytest.mark.slow),
         # Each slot ends the job that it runs, and may have taken the next from the queue
         # before the message was there.
         (batch, 5000, 500, 2 * SLOTS),
