@@ -10,7 +10,7 @@ from app.rows import BatchRow, JobRow
 from app.store_lists import Life, Past, Queued, Version
 from qdispatch.model import JobStatus
 from qdispatch.updates import JobFilter
-from tests.fake_tables import Tables
+from tests.fake_tables import Row, Tables
 
 
 class FakeListStatements:
@@ -27,7 +27,8 @@ class FakeListStatements:
             for each in self._newest()
             if sees in (None, each.owner) and (before is None or each.id < before)
         )
-        return [each for each in rows if _passes(each, wanted)][:limit]
+        passing = [each for each in rows if _passes(each, wanted)][:limit]
+        return [JobRow(**vars(each)) for each in passing]
 
     # -- batches
 
@@ -88,15 +89,15 @@ class FakeListStatements:
 
     # -- rows
 
-    def _newest(self) -> Iterator[JobRow]:
-        return (JobRow(**each) for _, each in sorted(self._tables.jobs.items(), reverse=True))
+    def _newest(self) -> Iterator[Row]:
+        return (Row(**each) for _, each in sorted(self._tables.jobs.items(), reverse=True))
 
-    def _of_batch(self, batch_id: UUID) -> list[JobRow]:
+    def _of_batch(self, batch_id: UUID) -> list[Row]:
         rows = [each for each in self._newest() if each.batch_id == batch_id]
         return sorted(rows, key=lambda each: each.batch_index)
 
 
-def _passes(row: JobRow, wanted: JobFilter) -> bool:
+def _passes(row: Row, wanted: JobFilter) -> bool:
     return all(
         (
             not wanted.statuses or row.status in wanted.statuses,
@@ -110,5 +111,5 @@ def _passes(row: JobRow, wanted: JobFilter) -> bool:
     )
 
 
-def _load(row: JobRow) -> tuple[int, int, int, int, float]:
+def _load(row: Row) -> tuple[int, int, int, int, float]:
     return row.n_qubits, row.depth, row.shots, row.n_points, row.time_limit_s

@@ -26,6 +26,7 @@ from tests.fake_tables import (
     FakeTargetStatements,
     FakeTokenStatements,
     FakeUsageStatements,
+    Row,
     Tables,
 )
 
@@ -104,7 +105,7 @@ class FakeTransaction:
 
     def by_request(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], JobRow]:
         rows = {(row.owner, row.request_id): row for row in self._rows()}
-        return {key: rows[key] for key in keys if key in rows}
+        return {key: JobRow(**vars(rows[key])) for key in keys if key in rows}
 
     # -- reading
 
@@ -112,7 +113,7 @@ class FakeTransaction:
         return {key: packed for key, packed in self._tables.sweeps.items() if key in job_ids}
 
     def small_results(self, job_id: UUID, most: int, owner: str | None) -> list[bytes]:
-        row = self.job(job_id)
+        row = self._look(job_id)
         known = row is not None and row.result_bytes <= most and owner in (None, row.owner)
         return list(self.results(job_id)) if known else []
 
@@ -123,19 +124,18 @@ class FakeTransaction:
         return self._tables.sweeps.get(job_id, b"")
 
     def job(self, job_id: UUID, owner: str | None = None) -> JobRow | None:
-        values = self._tables.jobs.get(job_id)
-        known = values is not None and owner in (None, values["owner"])
-        return JobRow(**values) if values is not None and known else None
+        row = self._look(job_id)
+        return JobRow(**vars(row)) if row is not None and owner in (None, row.owner) else None
 
     def jobs(
         self, job_ids: Iterable[UUID], owners: Collection[str | None] = (None,)
     ) -> list[JobRow]:
-        rows = map(self.job, dict.fromkeys(job_ids))
+        rows = map(self._look, dict.fromkeys(job_ids))
         known = [each for each in rows if each is not None]
-        return [each for each in known if None in owners or each.owner in owners]
+        return [JobRow(**vars(each)) for each in known if None in owners or each.owner in owners]
 
     def results(self, job_id: UUID, owner: str | None = None) -> Sequence[bytes]:
-        row = self.job(job_id)
+        row = self._look(job_id)
         if row is None or owner not in (None, row.owner):
             return []
         return [value for key, value in sorted(self._tables.results.items()) if key[0] == job_id]
@@ -148,7 +148,7 @@ class FakeTransaction:
     def claim(
         self, job_id: UUID, *, worker: str, now: datetime, lease_until: datetime
     ) -> JobRow | None:
-        row = self.job(job_id)
+        row = self._look(job_id)
         if row is None or self.targets.paused(row.target):
             return None
         return self._change(
@@ -260,7 +260,7 @@ class FakeTransaction:
         rows = [
             self._change(job_id, held, JobStatus.CANCELED, now=now, finish_time=now)
             for job_id in dict.fromkeys(job_ids)
-            if (row := self.job(job_id)) is not None and owner in (None, row.owner)
+            if (row := self._look(job_id)) is not None and owner in (None, row.owner)
         ]
         return [each for each in rows if each is not None]
 
@@ -282,14 +282,14 @@ class FakeTransaction:
     def confirm_stop(
         self, job_id: UUID, attempt: int, *, now: datetime, cpu_s: float = 0.0
     ) -> bool:
-        row = self.job(job_id)
+        row = self._look(job_id)
         stops = row is not None and row.stopped_at is None and self._canceled(row, attempt)
         if row is not None and stops:
             self._put(job_id, stopped_at=now, lease_until=None, cpu_s=row.cpu_s + cpu_s)
         return stops
 
     def end_lease(self, job_id: UUID, attempt: int, *, lapsed: datetime) -> None:
-        row = self.job(job_id)
+        row = self._look(job_id)
         if row is not None and self._canceled(row, attempt) and _lapsed(row, lapsed):
             self._put(job_id, lease_until=None)
 
@@ -357,7 +357,7 @@ class FakeTransaction:
             limit, (each for each in late if (each.chunk_id or each.id) in oldest)
         )
 
-    def _queued(self) -> Iterator[JobRow]:
+    def _queued(self) -> Iterator[Row]:
         """Those that wait, but for jobs of chunks that slots have taken."""
         taken = {each.chunk_id for each in self._rows() if each.status is JobStatus.RUNNING}
         return (
@@ -365,7 +365,8 @@ class FakeTransaction:
         )
 
     def lapsed(self, now: datetime) -> list[JobRow]:
-        return [each for each in self._rows() if each.lease_until and each.lease_until < now]
+        rows = [each for each in self._rows() if each.lease_until and each.lease_until < now]
+        return [JobRow(**vars(each)) for each in rows]
 
     def active_among(self, job_ids: Sequence[UUID]) -> set[UUID]:
         return {each.id for each in self._rows() if each.id in job_ids and _active(each)}
@@ -400,10 +401,14 @@ class FakeTransaction:
 
     # -- what stands for UPDATE
 
-    def _rows(self) -> Iterator[JobRow]:
-        return (JobRow(**each) for each in self._tables.jobs.values())
+    def _look(self, job_id: UUID) -> Row | None:
+        values = self._tables.jobs.get(job_id)
+        return None if values is None else Row(**values)
 
-    def _dispatches(self, limit: int, rows: Iterable[JobRow]) -> list[Dispatch]:
+    def _rows(self) -> Iterator[Row]:
+        return (Row(**each) for each in self._tables.jobs.values())
+
+    def _dispatches(self, limit: int, rows: Iterable[Row]) -> list[Dispatch]:
         may_run = (each for each in rows if not self.targets.paused(each.target))
         return [
             Dispatch(
@@ -416,10 +421,10 @@ class FakeTransaction:
             for each in sorted(may_run, key=lambda row: row.id)[:limit]
         ]
 
-    def _waiting(self) -> Iterator[JobRow]:
+    def _waiting(self) -> Iterator[Row]:
         return (each for each in self._rows() if each.status is JobStatus.PENDING)
 
-    def _canceled(self, row: JobRow, attempt: int) -> bool:
+    def _canceled(self, row: Row, attempt: int) -> bool:
         return row.status is JobStatus.CANCELED and row.attempt == attempt
 
     def _held(self, job_id: UUID, status: JobStatus, attempt: int | None) -> bool:
@@ -449,7 +454,7 @@ class FakeTransaction:
         check_transition(old, new)
         if not self._held(job_id, old, attempt_held):
             return None
-        row = self.job(job_id)
+        row = self._look(job_id)
         if lapsed is not None and (row is None or not _lapsed(row, lapsed)):
             return None
         faults += self._tables.jobs[job_id]["faults"]
@@ -459,9 +464,9 @@ class FakeTransaction:
         return self.job(job_id)
 
 
-def _lapsed(row: JobRow, moment: datetime) -> bool:
+def _lapsed(row: Row, moment: datetime) -> bool:
     return row.lease_until is not None and row.lease_until < moment
 
 
-def _active(row: JobRow) -> bool:
+def _active(row: Row) -> bool:
     return not row.status.is_final

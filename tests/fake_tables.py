@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,10 @@ class Tables:
 
     def copy(self) -> Tables:
         return Tables(**{name: dict(table) for name, table in vars(self).items()})
+
+
+class Row(SimpleNamespace):
+    """The values of a job, to look at. A `JobRow`, which is given out, takes far longer to make."""
 
 
 class FakeTargetStatements:

@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from sqlmodel import SQLModel
 
 from app.engines import make_engine
 from app.identity import EVERYBODY
@@ -151,13 +153,42 @@ class World:
         return job_id
 
 
+class KeptStore(Store):
+    """One of PostgreSQL, whose connections serve the next test as well.
+
+    Each is a process of its own there, which takes longer to start than most tests do.
+    """
+
+    def close(self) -> None:
+        """Leaves them open."""
+
+    def end(self) -> None:
+        """Closes them."""
+        super().close()
+
+
+@cache
+def kept_store(url: str) -> KeptStore:
+    """The one of a database."""
+    return KeptStore(make_engine(url))
+
+
+def delete_rows(store: Store) -> None:
+    """Leaves a database without any."""
+    with store.engine.begin() as connection:
+        # There are few. TRUNCATE would make new files for every table and index.
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+
+
 def _make_store(url: str) -> Store | FakeStore:
     if url == NO_DATABASE:
         return FakeStore()
+    if url.startswith("postgresql"):
+        return kept_store(url)
     engine = make_engine(url)
-    if engine.dialect.name == "sqlite":
-        # What a test has written need not outlive the machine.
-        sa.event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
+    # What a test has written need not outlive the machine.
+    sa.event.listen(engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF"))
     return Store(engine)
 
 

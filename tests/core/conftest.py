@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from sqlmodel import SQLModel
 
 from app.database import migrate
 from tests.services.postgresql import PostgreSQL
-from tests.world import NO_DATABASE, make_settings
+from tests.world import NO_DATABASE, delete_rows, kept_store, make_settings
 
 
 @pytest.fixture(scope="session")
 def migrated_postgresql(
     services: object, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> str:
+) -> Iterator[str]:
     """The URL of a PostgreSQL database at the current schema."""
     postgresql: PostgreSQL = request.getfixturevalue("postgresql")
     url = postgresql.create_database()
     migrate(make_settings(tmp_path_factory.mktemp("postgresql"), database_url=url))
-    return url
+    yield url
+    kept_store(url).end()
 
 
 @pytest.fixture(params=["fake", "sqlite", "postgresql"])
@@ -34,9 +34,5 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "qdispatch.db")
         return f"sqlite:///{tmp_path / 'qdispatch.db'}"
     url: str = request.getfixturevalue("migrated_postgresql")
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        tables = ", ".join(SQLModel.metadata.tables)
-        connection.execute(sa.text(f"TRUNCATE {tables}"))
-    engine.dispose()
+    delete_rows(kept_store(url))
     return url

@@ -5,17 +5,15 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
-from sqlmodel import SQLModel
 
 from app.settings import Settings
 from app.store import Store
 from tests.core.life import Life
 from tests.core.ownership import Ownership
-from tests.world import World, make_world
+from tests.world import World, delete_rows, make_world
 
 # How many histories, by database and by what the run may take.
 EXAMPLES = {"fake": 20, "sqlite": 12, "postgresql": 6}
@@ -28,9 +26,7 @@ def fresh(settings: Settings) -> World:
     """The core, without a trace of the history before."""
     world = make_world(settings)
     if isinstance(world.store.inner, Store):
-        with world.store.inner.engine.begin() as connection:
-            for table in reversed(SQLModel.metadata.sorted_tables):
-                connection.execute(sa.delete(table))
+        delete_rows(world.store.inner)
     for each in world.files():
         world.programs.delete(each)
     return world
