@@ -17,7 +17,6 @@ from app.settings import Settings
 from tasks.celery import MAX_PRIORITY, make_celery
 from tasks.dispatch import WAKE_SIGNAL, BackgroundDispatcher
 from tasks.send import RUN_CHUNK, RUN_JOB
-from tests.integration.consumers import drain
 from tests.services import RabbitMQ
 from tests.services.process import free_port, wait_until
 from tests.unit.test_fakes import (
@@ -111,9 +110,15 @@ class _Arrived:
         ]
 
     def revoked(self) -> list[tuple[UUID, bool]]:
+        # What is told comes in order: nothing comes after this.
+        last = uuid4()
+        self._dispatcher.revoke([last], running=False)
         self._dispatcher.close(10)
-        drain(self._broker)
-        told = [message.payload["arguments"] for message in self._box]
+        told: list[dict[str, Any]] = []
+        while not told or told[-1]["task_id"] != [str(last)]:
+            self._broker.drain_events(timeout=20)
+            told = [message.payload["arguments"] for message in self._box]
+        del told[-1]
         assert {each["signal"] for each in told if each["terminate"]} <= {WAKE_SIGNAL.name}
         assert all(each["noted"] for each in told)
         return [(UUID(job_id), each["terminate"]) for each in told for job_id in each["task_id"]]

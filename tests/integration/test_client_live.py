@@ -22,6 +22,7 @@ from qdispatch.model import JobStatus, Result, ResultType
 from qdispatch.results_codec import encode_result
 from rpc.server import Server
 from tests.integration.servers import running
+from tests.services.process import free_port
 from tests.world import World, bell, finished, make_settings
 
 SWEPT = CustomCircuit(
@@ -89,7 +90,7 @@ def test_the_end_is_heard_of_at_once(client: Client, world: World) -> None:
 
 def test_no_event_is_lost_or_told_twice_when_the_server_starts_again(world: World) -> None:
     with ExitStack() as stack:
-        with another(world, 0) as port:
+        with another(world, free_port()) as port:
             client = stack.enter_context(Client(f"127.0.0.1:{port}"))
             job = client.create_job(bell())
             updates = client.watch_job(job.id)

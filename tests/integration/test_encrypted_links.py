@@ -27,6 +27,8 @@ from tests.services.process import LOOPBACK, free_port, wait_until
 from tests.world import make_settings
 
 PASSWORD: Final = secrets.token_hex(8)
+# Who is refused and who is not is no matter of time.
+PATIENCE_S: Final = 20.0
 NOT_TRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -52,6 +54,7 @@ def connect(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
 
     def connect(url: str) -> Any:
         celery = make_celery(make_settings(tmp_path, broker_url=url), results=False)
+        celery.conf.broker_connection_timeout = PATIENCE_S
         connection = celery.connection_for_write()
         opened.append(connection)
         # Of several brokers, each is tried once.
@@ -154,6 +157,7 @@ def results_url(redis_server: Redis, authority: Authority) -> Iterator[str]:
 def answers(folder: Path, url: str) -> bool:
     """Whether a result backend answers the client that Celery makes for it."""
     celery = make_celery(make_settings(folder, result_backend=url), results=True)
+    celery.conf.redis_socket_timeout = celery.conf.redis_socket_connect_timeout = PATIENCE_S
     client = celery.backend.client
     try:
         return bool(client.ping())

@@ -239,10 +239,12 @@ def test_one_engine_runs_job_after_job(engine: Engine, shared: ForkServerProcess
 
 
 def test_an_answer_tells_the_processor_time_of_its_job_alone(engine: Engine) -> None:
-    assert 0.1 <= outcome_of(engine, do("burn", 100)).cpu_s < 0.15
+    # What a hypervisor takes counts as well; what came before would be far more.
+    assert outcome_of(engine, do("burn", 1000)).cpu_s >= 1.0
+    assert 0.1 <= outcome_of(engine, do("burn", 100)).cpu_s < 0.9
     # The least, too: its processor time has a limit, which makes the kernel's clock coarse.
     brief = [outcome_of(engine, do("count", time_limit_s=60)).cpu_s for _ in range(20)]
-    assert 0.0 < min(brief) <= max(brief) < 0.05
+    assert 0.0 < min(brief) <= max(brief) < 0.9
     assert engine.cpu_s() == 0.0
 
 
@@ -255,12 +257,12 @@ def test_the_processor_time_of_a_job_that_is_killed_is_known_before(engine: Engi
 
 
 def test_the_processor_time_of_a_crash_is_told_by_the_fork_server(engine: Engine) -> None:
-    outcome_of(engine, do("burn", 100))
+    outcome_of(engine, do("burn", 1000))
     engine.submit(do("burn_and_crash", 80))
     event = engine.wait(60)
     assert isinstance(event, Exited)
     # To the hundredth of a second in which the kernel tells what it took before.
-    assert 0.07 <= event.cpu_s < 0.12
+    assert 0.07 <= event.cpu_s < 0.9
 
 
 # -- sweeps
@@ -420,12 +422,17 @@ def test_killing_over_and_over_leaves_one_engine(engine: Engine, shared: ForkSer
 
 
 def test_a_wake_ends_the_wait_and_not_the_job(shared: ForkServerProcess) -> None:
+    assert wait_until(lambda: not shared.engines(), 10)
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK)
     engine = Engine(shared.address, wake_read)
     try:
-        engine.submit(do("nap", 300))
+        engine.start()
+        process = shared.engine()
+        process.suspend()
+        engine.submit(do("count"))
         os.write(wake_write, b"!!!")
         assert engine.wait(60) is Signal.WOKEN
+        process.resume()
         assert isinstance(engine.wait(60), Finished)
         assert engine.wait(0) is Signal.TIMEOUT
     finally:
@@ -532,9 +539,17 @@ def test_what_earlier_jobs_left_is_not_this_ones(small: Engine) -> None:
 
 @pytest.mark.parametrize(("size", "out_of_memory"), [(50, False), (190, True)])
 def test_a_crash_close_to_the_limit_is_put_down_to_memory(
-    small: Engine, size: int, out_of_memory: bool
+    small: Engine, shared: ForkServerProcess, size: int, out_of_memory: bool
 ) -> None:
-    small.submit(do("grow_and_crash", size))
+    assert wait_until(lambda: not shared.engines(), 10)
+    small.start()
+    process = shared.engine()
+    before = process.memory_info().rss
+    small.submit(do("grow", size))
+    assert wait_until(lambda: process.memory_info().rss > before + size * 2**20, 30)
+    # It looks at how much that is.
+    assert small.wait(0) is Signal.TIMEOUT
+    process.send_signal(signal.SIGSEGV)
     exited = small.wait(30)
     assert isinstance(exited, Exited)
     assert exited.signal == signal.SIGSEGV

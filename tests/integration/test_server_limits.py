@@ -382,15 +382,24 @@ def test_one_connection_has_so_many_streams(world: World) -> None:
 
 @pytest.mark.parametrize("answers", [0, 1], ids=["never", "at-first"])
 def test_a_stream_ends_when_its_client_is_gone_in_silence(
-    answers: int,
-    world: World,
-    channels: Callable[[int], grpc.Channel],
-    monkeypatch: pytest.MonkeyPatch,
+    answers: int, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("KEEPALIVE_MS", "KEEPALIVE_TIMEOUT_MS", "PING_TIMEOUT_MS"):
-        monkeypatch.setattr(limits, name, 200)
+        monkeypatch.setattr(limits, name, 2000)
     job_id = str(world.submit())
-    world.own_quotas[ANONYMOUS] = {"streams": 1}
+    counted: list[str] = []
+    stream = world.quotas.stream
+
+    @contextmanager
+    def noted(owner: str) -> Iterator[None]:
+        try:
+            with stream(owner):
+                counted.append("from here")
+                yield
+        finally:
+            counted.append("to here")
+
+    monkeypatch.setattr(world.quotas, "stream", noted)
     request = pb.WatchJobRequest(id=job_id).SerializeToString()
     with serving(world) as port, Connection.to(port) as connection:
         connection.call(1, f"/{SERVICE}/WatchJob", request)
@@ -399,11 +408,9 @@ def test_a_stream_ends_when_its_client_is_gone_in_silence(
             assert ping is not None
             connection.send(http2.PING, ping.payload, flags=http2.ACK)
         assert connection.first(http2.DATA) is not None
-        channel = channels(port)
-        assert is_refused(lambda: next(watch(channel, job_id)))
         # It reads, but does not answer when it is asked whether it is there.
         assert connection.ends()
-        assert wait_until(lambda: not is_refused(lambda: next(watch(channel, job_id))), LONG_S)
+        assert wait_until(lambda: counted == ["from here", "to here"], LONG_S)
 
 
 # -- connections

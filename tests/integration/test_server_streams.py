@@ -199,7 +199,7 @@ def test_who_takes_nothing_is_ended_and_counts_until_it_leaves(
     jobs = [with_result(world) for _ in range(3)]
     waiting = str(world.submit())
     world.own_quotas[ANONYMOUS] = {"streams": 4}
-    with serving(world, call_s=0.5) as port:
+    with serving(world, call_s=2) as port:
         channel = channels(port)
         with Connection.to(port) as stalled:
             # It never says that there is room for more.
@@ -243,11 +243,12 @@ def test_a_client_that_pauses_reads_on(
         (result,) = client._driver.run(flow)
     assert result.type is ResultType.COUNTS
     offsets = [each.request.offset for each in steps if isinstance(each, Open)]
-    assert len(offsets) > 1
-    assert offsets == sorted(set(offsets))
-    (told, *_) = (each for each in steps if isinstance(each, grpc.RpcError))
-    assert told.code() is Code.DEADLINE_EXCEEDED
-    assert "nothing of this stream was taken for 0.5 s" in told.details()
+    # It may find no room yet when it comes again.
+    assert offsets == sorted(offsets)
+    assert offsets[0] < offsets[-1]
+    told = [each for each in steps if isinstance(each, grpc.RpcError)]
+    (late,) = (each for each in told if each.code() is Code.DEADLINE_EXCEEDED)
+    assert "nothing of this stream was taken for 0.5 s" in late.details()
 
 
 def test_a_connection_does_not_outlive_its_streams_by_much(
@@ -255,7 +256,7 @@ def test_a_connection_does_not_outlive_its_streams_by_much(
 ) -> None:
     monkeypatch.setattr(limits, "RENEWED_MS", 100)
     request = pb.GetResultRequest(id=with_result(world)).SerializeToString()
-    with serving(world, call_s=0.2, stream_s=0.2) as port, Connection.to(port) as stalled:
+    with serving(world, call_s=2, stream_s=2) as port, Connection.to(port) as stalled:
         stalled.call(1, f"/{SERVICE}/GetResult", request)
         assert stalled.first(http2.DATA) is not None
         # It neither takes anything nor leaves.

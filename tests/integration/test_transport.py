@@ -121,8 +121,8 @@ def test_every_message_goes_to_one_of_many_consumers(folder: Path, run: Run) -> 
             taker.join(30)
             assert taker.exitcode == 0
         assert Counter(taken()) == Counter(range(producers * each))
-        # All took part, so they did compete.
-        assert all(path.exists() for path in seen)
+        # They did compete; one that a busy machine starts late may find nothing left.
+        assert sum(path.exists() for path in seen) > 1
         # Only the last one is left, which nobody took.
         assert size(connection, "aer") == 1
 

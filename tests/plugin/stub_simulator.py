@@ -133,12 +133,6 @@ class StubSimulator:
         ctypes.PyDLL(None).sleep(600)
         held.clear()
 
-    def _grow_and_crash(self, size: int) -> None:
-        """Takes so many MiB, and dies of it."""
-        held = bytes(1) * (size * 2**20)
-        time.sleep(0.5)
-        ctypes.string_at(len(held) * 0)
-
     def _imported(self, _size: int) -> None:
         """Names the databases and brokers that this process knows."""
         import sys
