@@ -67,14 +67,15 @@ class ChunkRunner(Runner):
         self._left = job_ids
         while self._left:
             group, self._left = self._left[:size], self._left[size:]
-            self._run_group(group)
-            done += len(group)
+            # Those that others had claimed took no time, and tell nothing of the rest.
+            done += self._run_group(group)
             # By what they took so far; each group is a little better known than the last.
-            per_job_s = max(_SHORT_S, time.monotonic() - began) / done
+            per_job_s = max(_SHORT_S, time.monotonic() - began) / max(1, done)
             too_long = min(done, len(self._left)) * per_job_s > _CHUNK_S
             if self._stops() or too_long or self._others_wait():
                 self._release()
-            size = max(1, min(4 * size, int(_GROUP_S / per_job_s)))
+            if done:
+                size = max(1, min(4 * size, int(_GROUP_S / per_job_s)))
         return self._ends
 
     def _others_wait(self) -> bool:
@@ -105,7 +106,8 @@ class ChunkRunner(Runner):
             # Their message is used up: the sweep will miss it, and send them again.
             _log.warning("cannot give %d jobs back: %s", len(job_ids), error)
 
-    def _run_group(self, job_ids: Sequence[UUID]) -> None:
+    def _run_group(self, job_ids: Sequence[UUID]) -> int:
+        """Runs those of these jobs that are pending; how many were."""
         claims = self._settler.until_there(
             job_ids[0], lambda: self._work.claim_many(job_ids, self._worker)
         )
@@ -136,6 +138,7 @@ class ChunkRunner(Runner):
         except UnavailableError:
             # The worker stops: leases lapse, and other attempts follow.
             self._engine.kill()
+        return len(claims)
 
     def _began(self, claim: Claim) -> None:
         """One takes its time: those before it are not to wait for it."""

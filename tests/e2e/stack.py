@@ -275,7 +275,7 @@ class Stack:
     def engines(self, target: str) -> list[psutil.Process]:
         """The engines of a worker."""
         engines = [engine for each in self.fork_servers(target) for engine in each.children()]
-        return [engine for engine in engines if engine.status() != psutil.STATUS_ZOMBIE]
+        return [engine for engine in engines if _lives(engine)]
 
     def freeze(self, target: str, number: int) -> None:
         """Has so many engines that compute stand still; others need the processors.
@@ -373,6 +373,13 @@ def _is_fork_server(process: psutil.Process) -> bool:
     try:
         return "tasks.forkserver" in process.cmdline()
     except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 

@@ -57,7 +57,8 @@ def test_a_batch_of_small_jobs(client: Client, stack: Stack) -> None:
         JobStatus.RUNNING,
         JobStatus.FINISHED,
     ]
-    assert not {f"{job_id}.qasm" for job_id in batch.job_ids} & set(stack.programs)
+    files = {f"{job_id}.qasm" for job_id in batch.job_ids}
+    assert wait_until(lambda: not files & set(stack.programs), 30)
 
 
 def test_canceling_one_leaves_the_others_of_its_chunk(client: Client, stack: Stack) -> None:

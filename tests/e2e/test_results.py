@@ -159,7 +159,7 @@ def test_a_program_that_cannot_be_parsed_names_the_line(
     assert job.info.error.kind == ErrorKind.PROGRAM_INVALID
     assert "line 7" in job.info.error.message
     assert job.info.attempt == 1
-    assert f"{job.id}.qasm" not in stack.programs
+    assert wait_until(lambda: f"{job.id}.qasm" not in stack.programs, 30)
 
 
 def test_a_small_job_after_a_large_one_reports_its_own_peak(client: Client) -> None:

@@ -35,7 +35,7 @@ class HostileProgram:
     """None if it is harmless, and its job must finish."""
     says: str = ""
     """A regular expression that is in the error's message."""
-    time_limit_s: float = 30.0
+    time_limit_s: float = 120.0
 
     @property
     def text(self) -> str:
@@ -285,9 +285,7 @@ CONSTRUCTS: Final = _cases(
 
 #: Made when they are needed, and run: a million is no reason to refuse a program.
 LARGE: Final = tuple(
-    HostileProgram(
-        name=name, attacks="time, by length", program=make, kind=None, time_limit_s=120.0
-    )
+    HostileProgram(name=name, attacks="time, by length", program=make, kind=None)
     for name, make in (
         ("a million gates", lambda: Q2 + "x q[0];" * 10**6 + "measure q->c;"),
         (

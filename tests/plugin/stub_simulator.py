@@ -32,6 +32,8 @@ class StubSimulator:
             # Appends who runs this to a file.
             with open(str(request.options["tell"]), "a") as file:  # noqa: PTH123
                 file.write(f"{os.getpid()}\n")
+        while "until" in request.options and not os.path.exists(str(request.options["until"])):  # noqa: PTH110
+            time.sleep(0.01)
         if action == "captured":
             _say(eval(str(request.options["code"])))  # what a hole in native code might allow
         if action == "quasi":

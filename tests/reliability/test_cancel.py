@@ -96,7 +96,7 @@ def test_an_operators_revoke_of_a_running_job_cancels_it(ward: Ward, command: st
     ward.stack.ask(STUB, "control", *command.split(), job.id)
     assert ward.end(job) == "canceled"
     assert wait_until(lambda: gone(engine), WAIT_S)
-    assert f"{job.id}.qasm" not in ward.stack.programs
+    assert wait_until(lambda: f"{job.id}.qasm" not in ward.stack.programs, WAIT_S)
     assert ward.end(ward.submit()) == "finished"
     assert neighbour.status() is JobStatus.RUNNING
     neighbour.cancel()
@@ -107,7 +107,7 @@ def test_an_operators_revoke_of_a_waiting_job_cancels_it(ward: Ward) -> None:
     waiting = ward.submit()
     ward.stack.ask(STUB, "control", "revoke", waiting.id)
     assert ward.end(waiting) == "canceled"
-    assert f"{waiting.id}.qasm" not in ward.stack.programs
+    assert wait_until(lambda: f"{waiting.id}.qasm" not in ward.stack.programs, WAIT_S)
     ward.client.cancel_jobs([job.id for job in busy])
     assert ward.end(ward.submit()) == "finished"
     assert ward.engines(waiting) == []

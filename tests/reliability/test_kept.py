@@ -19,7 +19,9 @@ import sys
 from tasks.celery import app
 from tasks.send import RUN_JOB
 for _ in range(3):
-    app.send_task(RUN_JOB, args=(sys.argv[1],), task_id=sys.argv[1], queue=sys.argv[2])
+    app.send_task(
+        RUN_JOB, args=(sys.argv[1],), task_id=sys.argv[1], queue=sys.argv[2], priority=9
+    )
 """
 
 
@@ -53,7 +55,7 @@ def test_a_refusal_leaves_nothing_behind(ward: Ward) -> None:
 
 @pytest.mark.parametrize("victim", ["worker", "slots", "fork server", "engine"])
 def test_a_job_outlives_whatever_runs_it(ward: Ward, victim: str) -> None:
-    job = ward.running("nap", 1500)
+    job, let_go = ward.held()
     stack = ward.stack
     if victim == "worker":
         stack.kill(STUB)
@@ -66,6 +68,9 @@ def test_a_job_outlives_whatever_runs_it(ward: Ward, victim: str) -> None:
         }
         for pid in victims[victim]:
             os.kill(pid, signal.SIGKILL)
+    # Before it may end, so that it is not the first attempt that does.
+    assert wait_until(lambda: len(ward.engines(job)) == 2, WAIT_S)
+    let_go()
     assert ward.end(job) == "finished"
     assert (job.info.attempt, job.info.faults) == (2, 1)
 
@@ -85,8 +90,13 @@ def test_a_message_that_comes_again_changes_nothing(ward: Ward) -> None:
     assert ward.end(job) == "finished"
     before = ward.client.get_job(job.id, include_results=True)
     ward.stack.python(SEND_AGAIN, job.id, STUB)
-    busy = ward.running("nap", 1000)
+    busy, let_go = ward.held()
     ward.stack.python(SEND_AGAIN, busy.id, STUB)
+    # The other slot has taken them, all of the highest priority, when it takes what came
+    # after.
+    assert ward.end(ward.submit()) == "finished"
+    assert busy.status() is JobStatus.RUNNING
+    let_go()
     assert ward.end(busy) == "finished"
     assert busy.info.attempt == 1
     assert len(ward.engines(busy)) == 1

@@ -20,6 +20,10 @@ from tests.services.process import wait_until
 pytestmark = pytest.mark.parametrize("stack", ["embedded"], indirect=True, scope="package")
 
 
+# Some of it takes seconds of a processor, one after the other.
+LONG_S = 300.0
+
+
 @pytest.fixture
 def neighbour(ward: Ward) -> Iterator[None]:
     """A job on the same worker that nothing of this may touch."""
@@ -35,9 +39,10 @@ def neighbour(ward: Ward) -> Iterator[None]:
 
 @pytest.mark.usefixtures("neighbour")
 def test_over_the_time_limit(ward: Ward) -> None:
-    job = ward.submit("sleep", time_limit_s=0.3)
+    job = ward.submit("sleep", time_limit_s=2.0)
     assert ward.end(job) == "failed: time_limit"
-    assert gone(ward.engine(job))
+    # A busy machine may have let it begin nothing.
+    assert all(map(gone, ward.engines(job)))
     assert job.info.attempt == 1
 
 
@@ -77,6 +82,7 @@ def program(ward: Ward, text: str, program_format: str) -> Job:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("neighbour")
 def test_hostile_programs_beside_what_ends_engines(ward: Ward) -> None:
     """What is refused, what takes too much, and what ends its engine, all at once."""
@@ -89,16 +95,16 @@ def test_hostile_programs_beside_what_ends_engines(ward: Ward) -> None:
     grown = ward.submit("grow", 800)
 
     for job, case in zip(refused, hostile, strict=True):
-        assert (case.name, ward.end(job)) == (case.name, "failed: unsupported")
+        assert (case.name, ward.end(job, LONG_S)) == (case.name, "failed: unsupported")
         assert job.info.error is not None
         assert re.search(case.says, job.info.error.message)
         # One that shared a message with what ends engines may have been handed back.
         assert job.info.faults == 0
-    assert ward.end(crash) == "failed: crashed"
+    assert ward.end(crash, LONG_S) == "failed: crashed"
     assert crash.info.error is not None
     assert "SIGSEGV" in crash.info.error.message
     for job in (real, grown):
-        assert ward.end(job) == "failed: out_of_memory"
+        assert ward.end(job, LONG_S) == "failed: out_of_memory"
         assert job.info.error is not None
         assert re.search(r"\d GiB", job.info.error.message)
         assert job.info.faults == 0

@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import psutil
 
@@ -40,7 +41,7 @@ sweep_interval_s = 0.2
 resend_after_s = 0.5
 lost_after_s = 1.0
 retry_delay_s = 0.2
-stop_grace_s = 1.0
+stop_grace_s = 4.0
 
 [machine]
 max_simulations = 3
@@ -76,21 +77,35 @@ class Ward:
     client: Client
     folder: Path
 
-    def submit(self, action: str = "count", size: int = 0, **options: Any) -> Job:
-        """A job that does this to its engine, and notes who that is."""
-        number = len(list(self.folder.iterdir()))
-        tell = self.folder / f"engines-{number}"
+    def submit(
+        self, action: str = "count", size: int = 0, *, until: Path | None = None, **options: Any
+    ) -> Job:
+        """A job that does this to its engine, and notes who that is; not before a file is there."""
+        tell = self._file("engines")
         tell.touch()
-        extra = {"do": action, "size": size, "tell": str(tell)}
+        extra: dict[str, object] = {"do": action, "size": size, "tell": str(tell)}
+        if until is not None:
+            extra["until"] = str(until)
         circuit = custom(BELL, n_qubits=2)
         return self.client.submit(circuit, target=STUB, shots=10, extra=extra, **options)
 
     def running(self, action: str = "sleep", size: int = 0) -> Job:
         """A job that works inside native code, and will not end by itself."""
-        job = self.submit(action, size)
+        return self._begun(self.submit(action, size))
+
+    def held(self) -> tuple[Job, Callable[[], None]]:
+        """A job that runs until it is let go, in whichever attempt; and what lets it go."""
+        until = self._file("until")
+        return self._begun(self.submit(until=until)), until.touch
+
+    def _begun(self, job: Job) -> Job:
         assert wait_until(lambda: len(self.engines(job)) == 1, WAIT_S), job.info
         assert job.status() is JobStatus.RUNNING
         return job
+
+    def _file(self, name: str) -> Path:
+        """One that is not there yet."""
+        return self.folder / f"{name}-{uuid4().hex}"
 
     def engines(self, job: Job) -> list[psutil.Process | None]:
         """The engines that have run a job, in their order; those that are gone are None."""
@@ -102,9 +117,9 @@ class Ward:
         (engine,) = self.engines(job)
         return engine
 
-    def end(self, job: Job) -> str:
+    def end(self, job: Job, wait_s: float = WAIT_S) -> str:
         """How a job ended: its status, and the kind of its error."""
-        status = job.wait(WAIT_S)
+        status = job.wait(wait_s)
         return f"{status}" if job.info.error is None else f"{status}: {job.info.error.kind}"
 
 

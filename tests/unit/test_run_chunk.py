@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.identity import ANONYMOUS
+from app.jobs import Claim
 from app.store_ends import Ended
 from app.submission import Order
 from qdispatch.model import JobStatus
@@ -434,6 +435,30 @@ def test_a_database_that_goes_away_is_waited_for(
     )
     assert runner.run(job_ids) == {FINISHED: 8}
     assert statuses(world, job_ids) == [FINISHED] * 8
+
+
+def test_those_that_others_have_do_not_make_groups_larger(
+    world: World,
+    engine: ScriptedEngine,
+    runner: ChunkRunner,
+    job_ids: tuple[UUID, ...],
+    now: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for each in job_ids[:2]:
+        world.claim(each, "another@host")
+    claim_many = world.work.claim_many
+    groups: list[Sequence[UUID]] = []
+
+    def noted(some: Sequence[UUID], worker: str) -> list[Claim]:
+        groups.append(some)
+        return claim_many(some, worker)
+
+    monkeypatch.setattr(world.work, "claim_many", noted)
+    engine.script = deque(taking(now, 0.3) for _ in range(4))
+    assert runner.run(job_ids[:6]) == {FINISHED: 4}
+    # As little as one of them is known to take.
+    assert [len(each) for each in groups] == [1] * 6
 
 
 @pytest.mark.parametrize(("owner", "ran"), [("another", 1), (ANONYMOUS, 6)])
