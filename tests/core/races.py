@@ -28,9 +28,12 @@ from tests.world import WORKER, World, finished
 
 T = TypeVar("T")
 
-# How far the head start moves after each race, and how much it varies, in seconds.
+# How far the head start moves after each race, how much it varies, and how long it is
+# at the most, in seconds. It moves twice as far whenever the same side wins again: by how
+# much a side is late depends on the machine.
 _STEP_S: Final = 30e-6
 _JITTER_S: Final = 300e-6
+_LONGEST_S: Final = 0.1
 _PATIENCE_S: Final = 30.0
 
 
@@ -75,9 +78,10 @@ class Track:
         )
         self._random = Random(seed)
         self._start = Barrier(2, action=self._draw)
+        self._step_s = _STEP_S
         self._lead_s = 0.0
         self._worker_waits_s = 0.0
-        self._ahead = False
+        self._ahead = self._was_ahead = False
 
     def run(self, claims: Sequence[Claim], *, claimed: bool) -> list[Race]:
         """Races over jobs that run; or that are pending, if they are not claimed yet."""
@@ -107,7 +111,10 @@ class Track:
         return call(claim)
 
     def _draw(self) -> None:
-        self._lead_s += _STEP_S if self._ahead else -_STEP_S
+        self._step_s = 2 * self._step_s if self._ahead is self._was_ahead else _STEP_S
+        self._was_ahead = self._ahead
+        lead_s = self._lead_s + (self._step_s if self._ahead else -self._step_s)
+        self._lead_s = max(-_LONGEST_S, min(lead_s, _LONGEST_S))
         self._worker_waits_s = self._lead_s + self._random.uniform(-_JITTER_S, _JITTER_S)
 
     # -- the two

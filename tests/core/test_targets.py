@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from app.store import Store, Transaction
 from qdispatch.errors import RequestConflictError, TargetDrainedError, UnknownTargetError
 from qdispatch.model import CancelVerdict, JobStatus, TargetState
 from tests.core.databases import ON_DATABASES
+from tests.waiting import wait_until
 from tests.world import WORKER, World, bell, finished
 
 ACTIVE, PAUSED, DRAINED = TargetState.ACTIVE, TargetState.PAUSED, TargetState.DRAINED
@@ -375,33 +377,37 @@ def test_whoever_comes_during_a_change_meets_the_new_state(
 
 def test_nothing_is_accepted_after_a_drain_was_acknowledged(world: World) -> None:
     stop = Event()
+    accepted, refused = [0] * 4, [0] * 4
 
-    def submit(number: int) -> tuple[int, int]:
-        accepted = refused = 0
+    def submit(number: int) -> None:
         while not stop.is_set():
+            request_id = f"{number}-{accepted[number] + refused[number]}"
             try:
-                world.jobs.submit(bell(), request_id=f"{number}-{accepted + refused}")
-                accepted += 1
+                world.jobs.submit(bell(), request_id=request_id)
+                accepted[number] += 1
             except TargetDrainedError:
-                refused += 1
-        return accepted, refused
+                refused[number] += 1
+
+    def each_more_often(counts: list[int]) -> bool:
+        before = list(counts)
+        return wait_until(lambda: all(map(operator.lt, before, counts)), 20)
 
     with ThreadPoolExecutor(4) as threads:
         submissions = [threads.submit(submit, number) for number in range(4)]
-        seen = set()
-        for _ in range(5):
-            time.sleep(0.05)
-            world.targets.set_state("aer", DRAINED)
-            at_once = job_ids(world)
-            time.sleep(0.05)
-            assert job_ids(world) == at_once
-            seen.add(len(at_once))
-            world.targets.set_state("aer", ACTIVE)
-        stop.set()
-        ends = [each.result(30) for each in submissions]
-    assert sum(accepted for accepted, _ in ends) == len(job_ids(world)) == len(world.files())
-    assert all(refused for _, refused in ends)
-    assert len(seen) > 1
+        try:
+            for _ in range(5):
+                assert each_more_often(accepted)
+                world.targets.set_state("aer", DRAINED)
+                at_once = job_ids(world)
+                # Then whatever was under way at the acknowledgment has come to its end.
+                assert each_more_often(refused)
+                assert job_ids(world) == at_once
+                world.targets.set_state("aer", ACTIVE)
+        finally:
+            stop.set()
+        for each in submissions:
+            each.result(30)
+    assert sum(accepted) == len(job_ids(world)) == len(world.files())
 
 
 def test_nothing_starts_after_a_pause_was_acknowledged(world: World) -> None:

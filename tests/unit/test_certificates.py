@@ -104,7 +104,7 @@ def test_a_mode_that_changes_is_a_change(reader: Reader) -> None:
         return reader.file.stat().st_ctime_ns > before
 
     # Of the same moment, it would not be another.
-    assert wait_until(is_later, 5)
+    assert wait_until(is_later, 30)
     assert renewing.renewed() == first
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime
 from itertools import pairwise
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -364,8 +364,8 @@ def test_thousands_ahead_are_quickly_gone_through() -> None:
     past = History([PastRun(load=some(), run_s=source.random()) for _ in range(1000)])
     ahead = [Ahead(load=some()) for _ in range(5000)]
     expect(past, *ahead, slots=4)
-    began = perf_counter()
+    began = thread_time()
     start, _ = expect(past, *ahead, slots=4)
     # About 25 ms; the second time every load is known.
-    assert perf_counter() - began < 1.0
+    assert thread_time() - began < 1.0
     assert seconds(start)[1] > 100
