@@ -46,7 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    return next((_GROUPS[each] for each in _GROUPS if each in item.path.parts), "alone")
+    # Files that share nothing fill what the groups leave free, at the end.
+    return next((_GROUPS[each] for each in _GROUPS if each in item.path.parts), item.path.stem)
 
 
 def _kind(group: str, item: pytest.Item) -> str:
